@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 
+import redis
+
 from rateproof.enforce.service import PROGRAM
 
 LIMITS = """
@@ -45,6 +47,10 @@ class Service:
     @property
     def resp_port(self):
         return int(self.place[3].rpartition(":")[2])
+
+    def resp(self, **options):
+        """A client of its commands."""
+        return redis.Redis(port=self.resp_port, socket_timeout=30, decode_responses=True, **options)
 
     def said(self):
         return self.process.stderr.readline()

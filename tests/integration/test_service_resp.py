@@ -19,10 +19,6 @@ from tests.service import LIMITS
 RESP = ("--resp", "127.0.0.1:0")
 
 
-def connected(service, **options):
-    return redis.Redis(port=service.resp_port, socket_timeout=30, decode_responses=True, **options)
-
-
 def raw(port, data):
     """All that comes back for these bytes until the connection is closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
@@ -41,7 +37,7 @@ def left(client, key="a", limit="api"):
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_redis_py_works_as_it_is(start_service, protocol):
     service = start_service(LIMITS, *RESP)
-    with connected(service, protocol=protocol, client_name="shop") as client:
+    with service.resp(protocol=protocol, client_name="shop") as client:
         assert client.ping()
         assert client.client_getname() == "shop"
         assert client.info()["redis_mode"] == "standalone"
@@ -72,7 +68,7 @@ def test_redis_py_works_as_it_is(start_service, protocol):
 
 def test_what_cannot_be_decided_is_an_error_and_admits_nothing(start_service):
     service = start_service(LIMITS, *RESP)
-    with connected(service) as client:
+    with service.resp() as client:
         for words, error in [
             (("RP.HIT", "a", "api", 6), "cost is 6, the limit is 5"),
             (("RP.HIT", "a", "api", 0), "cost is 0"),
@@ -129,7 +125,7 @@ def test_answers_and_errors_are_those_of_redis(start_service, valkey):
         theirs = raw(valkey.port, data + b"PING\r\n")
         ours = raw(service.resp_port, data + b"PING\r\n")
         assert ours == theirs, data[:60]
-    with connected(service) as client:
+    with service.resp() as client:
         assert left(client) == 5
 
 
@@ -151,7 +147,7 @@ def test_what_is_larger_than_a_command_is_refused_and_nothing_is_kept_of_it(star
         found = raw(service.resp_port, data + hit)
         assert found.startswith(b"-ERR "), data[:60]
         assert b"\n:" not in found, data[:60]
-    with connected(service) as client:
+    with service.resp() as client:
         assert left(client) == 5
     # Answers that nobody reads are no reason to keep more of them.
     with socket.create_connection(("127.0.0.1", service.resp_port), timeout=30) as sock:
@@ -177,7 +173,7 @@ def test_a_command_that_comes_byte_by_byte_is_a_command(start_service):
 
 def test_policies_told_as_text_open_so_many_tables_and_known_ones_go_on(start_service):
     service = start_service(LIMITS, *RESP, "--resp-tables", "2")
-    with connected(service) as client:
+    with service.resp() as client:
         hit = client.execute_command
         assert hit("RP.HIT", "a", "1 per hour")[0] == 0
         assert hit("CL.THROTTLE", "a", 0, 1, 3600)[0] == 0
@@ -203,7 +199,7 @@ def test_policies_told_as_text_open_so_many_tables_and_known_ones_go_on(start_se
 def test_a_policy_told_as_text_opens_no_large_table(start_service):
     """While one is made, no event loop decides."""
     service = start_service(LIMITS + '[limits.b]\npolicy = "2500 per hour"\n', *RESP)
-    with connected(service) as client:
+    with service.resp() as client:
         hit = client.execute_command
         with pytest.raises(redis.ResponseError, match=r"table of 2\.3 GB: .* at most 64 MB"):
             hit("RP.HIT", "a", "5 per hour; 2501 per hour")
@@ -213,7 +209,7 @@ def test_a_policy_told_as_text_opens_no_large_table(start_service):
         assert hit("CL.THROTTLE", "a", 10**6, 10**6, 3600)[0] == 0
     # A bucket is the smallest table of a capacity.
     service = start_service(LIMITS, *RESP, "--capacity", str(2**22))
-    with connected(service) as client:
+    with service.resp() as client:
         assert client.execute_command("CL.THROTTLE", "a", 5, 1, 60)[0] == 0
         with pytest.raises(redis.ResponseError, match="at most 118 MB"):
             client.execute_command("RP.HIT", "a", "6 per hour")
@@ -236,7 +232,7 @@ def test_a_thousand_connections_are_admitted_five_times_together(start_service):
         limited = [lines[at] for lines in answers for at in (1, 7)]
         assert limited.count(b":0") == 5
         assert limited.count(b":1") == 1995
-        with connected(service) as client:
+        with service.resp() as client:
             assert left(client) == 0
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -306,7 +302,7 @@ def within(seconds, shortest_ns, longest_ns, least=0):
 def test_throttle_is_the_reference_rate_at_some_time_within_each_call(start_service):
     rng = random.Random(5)
     service = start_service(LIMITS, *RESP)
-    with connected(service) as client:
+    with service.resp() as client:
         outcomes = []
         for number in range(samples(6)):
             burst, count, period = (
@@ -335,7 +331,7 @@ def test_hits_are_those_of_python_on_the_store(start_service, store, protocol):
     service = start_service(LIMITS, *RESP, "--store", store)
     policies = [f"{name} 7 per 1000 days" for name in RULES]
     policies += ["5 per 500 days; token-bucket 9 per 1000 days burst 6"]
-    with connected(service, protocol=protocol) as client:
+    with service.resp(protocol=protocol) as client:
         for policy in policies:
             with (
                 Limiter(policy, store=store) as shared,

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ from rateproof.simulate.identities import identity_of
 from rateproof.simulate.programs.arrivals import Fixed as Every
 from rateproof.simulate.programs.arrivals import Uniform
 from rateproof.simulate.programs.program import Reply
-from rateproof.simulate.scenario import Group, Scenario
+from rateproof.simulate.scenario import Group, Scenario, Shard
 from rateproof.simulate.target import Target
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, threads
@@ -289,6 +290,28 @@ def test_a_closed_client_sends_what_its_plan_makes_of_the_answers_until_the_end(
         count, next_ns = replay(log, wanted, number)
         assert count >= 1
         assert next_ns > 700 * MS - LOOK_NS
+
+
+IN_SHARDS = {
+    **CLOSED,
+    **{name: (behaviour, lambda _turn: False) for name, behaviour in OPEN.items()},
+}
+
+
+@pytest.mark.skipif(not hasattr(native_core(), "Engine"), reason="shards are native")
+@pytest.mark.parametrize(
+    ("behaviour", "rejects"), quick_first(IN_SHARDS.values()), ids=IN_SHARDS.keys()
+)
+def test_a_client_in_a_shard_sends_what_its_plan_makes_of_the_answers(
+    server: Server, behaviour: Behaviour, rejects: Callable[[int], bool]
+) -> None:
+    """The server answers by a rule: so a client does the same in any number of shards."""
+    server.rejects = rejects
+    whole = scenario(server, Group(Constant(40 * MS), 2), Group(behaviour, 5), duration_ns=300 * MS)
+    for number in range(3):
+        log = native.run(replace(whole, shard=Shard(number, 3)), control=Control(), threads=2)
+        own = range(number, 7, 3)
+        assert sum(replay(log, whole, client)[0] for client in own) == len(log) > 0
 
 
 def test_repeated_tries_are_numbered_alike(server: Server, transport: Run) -> None:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from pathlib import Path
 
 import pytest
 
-from rateproof import checking, cli, linux
+from rateproof import cli, linux
+from rateproof.checking import command as checking
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -123,7 +123,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
 
     def harmed(*given):
         found = split(*given)
-        path = Path(found.files[1])
+        (path,) = found.files[1]
         content = path.read_bytes()
         if harm == "removed":
             path.unlink()
@@ -220,7 +220,8 @@ def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
 
 KILLED = """
 import os, signal, sys
-from rateproof import checking, cli, linux
+from rateproof import cli, linux
+from rateproof.checking import command as checking
 checking.judge = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["check", *sys.argv[1:]])
 """
@@ -254,7 +255,7 @@ def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
     place, piece = Workplace(tmp_path), tmp_path / "2.parquet"
     assert place.noted() is None
     piece.write_bytes(b"rows")
-    place.note({2: piece}, {"rows": 1})
+    place.note([piece], {"rows": 1})
     assert place.noted() == {"rows": 1}
     piece.write_bytes(b"row")
     assert place.noted() is None

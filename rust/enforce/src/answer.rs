@@ -79,7 +79,9 @@ impl Answer {
         Self::without_room(PATIENCE.as_nanos() as u64)
     }
 
-    fn without_room(wait: u64) -> Self {
+    /// No room for the key for so long.
+    #[must_use]
+    pub fn without_room(wait: u64) -> Self {
         Self {
             admitted: false,
             full: true,

@@ -23,9 +23,32 @@ pub const COUNTS: usize = OFTEN + 2;
 /// Those that each processor has a line of; the others have words behind the signature.
 const OFTEN: usize = 8;
 
+/// Events that are counted: `rateproof.enforce.counters.Count` says what each is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Decisions.
+    Admitted = 0,
+    /// As the one before.
+    Denied,
+    /// Admissions that left little.
+    NearLimit,
+    /// No room for a key.
+    Full,
+    /// The store failed.
+    Error,
+    /// Let pass by shadow mode alone.
+    Shadow,
+    /// Not counted against a quota.
+    Exempt,
+    /// Denials without a round trip.
+    Cached,
+    /// Times that a process found the store of these counters deleted.
+    Deleted,
+    /// No place for new keys of an address.
+    Flood,
+}
+
 const SIGNATURE: u64 = u64::from_ne_bytes(*b"ratecnt\x01");
-/// Times that a process found the store of these counters deleted.
-const DELETED: usize = 8;
 const LINES: usize = 63;
 const BYTES: u64 = (8 * OFTEN * (1 + LINES)) as u64;
 
@@ -152,7 +175,7 @@ impl Counters {
             && let Ok(successor) = Self::made(backing.path.as_deref(), self.alone, true)
             && self.successor.set(successor)
         {
-            self.latest().add(DELETED);
+            self.latest().add(Count::Deleted as usize);
             backing.give_up("counters");
         }
         self.successor.get().unwrap_or(self)

@@ -19,6 +19,7 @@ impl Algorithm {
         own_burst: false,
         parameter: Parameter::NONE,
         check,
+        memory_ns: |quota| quota.window_ns,
         kernel: Kernel::Word(Rule { take, survey }),
     });
 }

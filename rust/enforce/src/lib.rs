@@ -197,7 +197,7 @@ pub use answer::Answer;
 pub use calls::{Answers, Ruling, hit_all, peek_all};
 pub use census::Census;
 pub use clock::{MAX_NOW_NS, MAX_WINDOW_NS, PATIENCE, now_ns};
-pub use counters::{COUNTS, Counters};
+pub use counters::{COUNTS, Count, Counters};
 pub use error::{Error, ErrorKind};
 pub use quota::{Algorithm, MAX_LIMIT, Parameter, Quota};
 pub use shape::{MAX_BYTES, MAX_CAPACITY};

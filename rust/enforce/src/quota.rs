@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     pub(crate) parameter: Parameter,
     /// Refuses figures that it cannot keep.
     pub(crate) check: fn(&Quota) -> Result<(), Error>,
+    /// See [`Quota::memory_ns`].
+    pub(crate) memory_ns: fn(&Quota) -> u64,
     /// The layout of its tables.
     pub(crate) kernel: Kernel,
 }
@@ -140,6 +142,18 @@ impl Quota {
             format!("burst is {} with {}", self.burst, self.algorithm.name()),
             "the limit: it has no burst of its own",
         ))
+    }
+
+    /// The time for which an admission can matter to a later decision.
+    #[must_use]
+    pub fn memory_ns(&self) -> u64 {
+        (self.algorithm.0.memory_ns)(self)
+    }
+
+    /// The time for which one admission binds: of a token bucket, until its token is back.
+    #[must_use]
+    pub fn held_ns(&self) -> u64 {
+        Self { burst: 1, ..*self }.memory_ns()
     }
 
     /// Gives what follows from it, once it was checked.

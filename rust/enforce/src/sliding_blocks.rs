@@ -63,6 +63,7 @@ impl Algorithm {
             most: 1_000,
         },
         check,
+        memory_ns: |quota| (quota.parameter + 1) * quota.window_ns.div_ceil(quota.parameter),
         kernel: Kernel::Blocks,
     });
 }

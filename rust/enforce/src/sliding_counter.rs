@@ -17,6 +17,7 @@ impl Algorithm {
         own_burst: false,
         parameter: Parameter::NONE,
         check: |_| Ok(()),
+        memory_ns: |quota| 2 * quota.window_ns,
         kernel: Kernel::Word(Rule { take, survey }),
     });
 }

@@ -26,6 +26,7 @@ impl Algorithm {
         own_burst: false,
         parameter: Parameter::NONE,
         check: |_| Ok(()),
+        memory_ns: |quota| quota.window_ns,
         kernel: Kernel::Ring,
     });
 }

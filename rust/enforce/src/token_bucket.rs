@@ -18,6 +18,10 @@ impl Algorithm {
         own_burst: true,
         parameter: Parameter::NONE,
         check,
+        memory_ns: |quota| {
+            let token_ns = quota.window_ns.div_ceil(quota.limit);
+            quota.burst.saturating_mul(token_ns)
+        },
         kernel: Kernel::Word(Rule { take, survey }),
     });
 }

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rateproof_enforce::{self as core, Answer, Answers, Ruling};
+use rateproof_enforce::{self as core, Answer, Answers, Count, Ruling};
 
 use crate::ask::Ask;
 use crate::counters::Counters;
@@ -19,15 +19,6 @@ use crate::decision::{Decision, Reason};
 use crate::denials::{Denials, Memory};
 use crate::enforce::{Table, failed};
 use crate::held::Held;
-
-// As in `rateproof.enforce.counters.Count`.
-const ADMITTED: usize = 0;
-const DENIED: usize = 1;
-const NEAR_LIMIT: usize = 2;
-const FULL: usize = 3;
-const ERROR: usize = 4;
-const SHADOW: usize = 5;
-const CACHED: usize = 7;
 
 /// Ledgers that can be asked without Python.
 enum Source {
@@ -147,7 +138,7 @@ impl Decider {
         let ruling = py
             .detach(|| ask_tables(tables, ask, key, cost, core::PATIENCE))
             .map_err(|error| {
-                self.count(ask, ERROR);
+                self.count(ask, Count::Error);
                 failed(py, &error)
             })?;
         Ok(match ruling {
@@ -213,7 +204,7 @@ impl Decider {
 
     /// A denial that is remembered.
     fn told_again(&self, py: Python<'_>, ask: Ask, answers: Answers) -> Option<Py<Decision>> {
-        self.count(ask, CACHED);
+        self.count(ask, Count::Cached);
         let reason = self.denied(ask, Reason::Cached);
         self.told(py, false, reason, self.ordered(answers))
     }
@@ -221,7 +212,7 @@ impl Decider {
     /// A denial for want of the lock, which `on_full` does not decide: the key may be known, and
     /// its quota used up.
     fn told_busy(&self, py: Python<'_>, ask: Ask) -> Option<Py<Decision>> {
-        self.count(ask, FULL);
+        self.count(ask, Count::Full);
         let reason = self.denied(ask, Reason::Full);
         self.told(
             py,
@@ -234,11 +225,11 @@ impl Decider {
     /// Counts a denial, or what shadow mode makes of it.
     fn denied(&self, ask: Ask, reason: Reason) -> Reason {
         if !self.shadow {
-            self.count(ask, DENIED);
+            self.count(ask, Count::Denied);
             return reason;
         }
-        self.count(ask, ADMITTED);
-        self.count(ask, SHADOW);
+        self.count(ask, Count::Admitted);
+        self.count(ask, Count::Shadow);
         Reason::Shadow
     }
 
@@ -254,21 +245,21 @@ impl Decider {
         let admitted = passes || (full && self.skip_full);
         let reason = if full { Reason::Full } else { Reason::Quota };
         if full {
-            self.count(ask, FULL);
+            self.count(ask, Count::Full);
         }
         if !admitted {
             return (false, self.denied(ask, reason));
         }
-        self.count(ask, ADMITTED);
+        self.count(ask, Count::Admitted);
         if !full && near() {
-            self.count(ask, NEAR_LIMIT);
+            self.count(ask, Count::NearLimit);
         }
         (true, reason)
     }
 
-    fn count(&self, ask: Ask, which: usize) {
+    fn count(&self, ask: Ask, which: Count) {
         if ask == Ask::Hit {
-            self.counters.add(which);
+            self.counters.add(which as usize);
         }
     }
 }

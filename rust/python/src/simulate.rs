@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use rateproof_simulate::engine;
 use rateproof_simulate::identity::{Tokens, identity_of};
 use rateproof_simulate::outcome::{ErrorKind, Outcome};
 use rateproof_simulate::program::{Code, Program};
-use rateproof_simulate::rows::Row;
+use rateproof_simulate::rows::{NULL, Row};
 use rateproof_simulate::settings::{Group, Settings};
 use rateproof_simulate::tls::{client_config, server_name};
 
@@ -35,15 +36,18 @@ type OfRow = fn(&Row) -> i64;
 /// A run, as `transports.native` tells it.
 fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
     let refused = |why: String| raise(run.py(), "InvalidArgument", &why, None);
-    let groups: Vec<(Vec<Code>, u32, u32)> = told(run, "groups")?;
-    let groups = groups.into_iter().map(|(code, clients, connections)| {
-        let program = Arc::new(Program::new(&code).map_err(refused)?);
-        Ok(Group {
-            program,
-            clients,
-            connections,
-        })
-    });
+    let groups: Vec<(Vec<Code>, u32, u32, u32)> = told(run, "groups")?;
+    let groups = groups
+        .into_iter()
+        .map(|(code, first, clients, connections)| {
+            let program = Arc::new(Program::new(&code).map_err(refused)?);
+            Ok(Group {
+                program,
+                first,
+                clients,
+                connections,
+            })
+        });
     let addresses: Vec<(IpAddr, u16)> = told(run, "addresses")?;
     let tls = told::<Option<Tls>>(run, "tls")?.map(|(ca_file, insecure, name)| {
         Ok((
@@ -59,6 +63,7 @@ fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
         head_bytes: told(run, "head_bytes")?,
         bodiless: told(run, "bodiless")?,
         groups: groups.collect::<PyResult<_>>()?,
+        step: told::<(u32, u32)>(run, "shard")?.1,
         seed: told(run, "seed")?,
         namespace: told(run, "namespace")?,
         tokens: told::<Option<Given>>(run, "tokens")?.map(|(values, own, clients, salt)| Tokens {
@@ -75,7 +80,6 @@ fn settings(run: &Bound<'_, PyDict>) -> PyResult<Settings> {
         pace_ns: told(run, "pace_ns")?,
         rejected_statuses: told(run, "rejected_statuses")?,
         tolerance_ns: told(run, "tolerance_ns")?,
-        start_ns: told(run, "start_ns")?,
         loops: told(run, "loops")?,
     })
 }
@@ -84,10 +88,14 @@ fn told<'py, T: FromPyObjectOwned<'py>>(run: &Bound<'py, PyDict>, name: &str) ->
     run.as_any().get_item(name)?.extract().map_err(Into::into)
 }
 
-/// A run that goes on.
+/// A run that goes on, or a shard of one.
 #[pyclass(module = "rateproof._native", frozen)]
 struct Engine {
     engine: engine::Engine,
+    /// Number of its shard.
+    shard: u32,
+    /// What is added to its clock's instants, in what it gives.
+    shift_ns: AtomicI64,
 }
 
 #[pymethods]
@@ -95,15 +103,26 @@ impl Engine {
     #[new]
     fn new(py: Python<'_>, run: &Bound<'_, PyDict>) -> PyResult<Self> {
         let settings = settings(run)?;
-        match py.detach(|| engine::Engine::start(settings)) {
-            Ok(engine) => Ok(Self { engine }),
+        let shard = told::<(u32, u32)>(run, "shard")?.0;
+        match py.detach(|| engine::Engine::new(settings)) {
+            Ok(engine) => Ok(Self {
+                engine,
+                shard,
+                shift_ns: AtomicI64::new(0),
+            }),
             Err(error) => Err(failed(py, &error)),
         }
     }
 
+    /// Begins the run at an instant of its clock; all that it gives is on one that is so much ahead.
+    fn begin(&self, start_ns: i64, shift_ns: i64) {
+        self.shift_ns.store(shift_ns, Ordering::Relaxed);
+        self.engine.begin(start_ns);
+    }
+
     #[getter]
     fn start_ns(&self) -> i64 {
-        self.engine.start_ns()
+        self.engine.start_ns() + self.shift_ns.load(Ordering::Relaxed)
     }
 
     fn stop(&self) {
@@ -130,15 +149,16 @@ impl Engine {
         let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
         let engine = &self.engine;
         let rows = py.detach(|| engine.read(timeout));
-        rows.map(|rows| table(py, &rows, &engine.shared.settings))
+        let shift_ns = self.shift_ns.load(Ordering::Relaxed);
+        rows.map(|rows| table(py, &rows, &engine.shared.settings, self.shard, shift_ns))
             .transpose()
     }
 
-    /// Waits for the end of the run; the audit's figures.
+    /// Waits for the end of the run; the audit's counts.
     fn join<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.engine;
         match py.detach(|| engine.join()) {
-            Ok(audit) => figures(py, &audit),
+            Ok(audit) => counts(py, &audit),
             Err(error) => Err(failed(py, &error)),
         }
     }
@@ -154,23 +174,45 @@ fn table<'py>(
     py: Python<'py>,
     rows: &[Row],
     settings: &Settings,
+    shard: u32,
+    shift_ns: i64,
 ) -> PyResult<(usize, Bound<'py, PyDict>)> {
     let table = PyDict::new(py);
-    let integers: [(&str, OfRow); 11] = [
-        ("sequence", |row| row.sequence),
+    let integers: [(&str, OfRow); 4] = [
         ("attempt", |row| i64::from(row.attempt)),
+        ("status", |row| row.status),
+        ("bytes", |row| row.bytes),
+        ("ratelimit_remaining", |row| row.ratelimit_remaining),
+    ];
+    for (name, of) in integers {
+        table.set_item(name, column(py, rows, of))?;
+    }
+    // Shards take turns: with 3 of them the second numbers its own 1, 4, 7, ...
+    let (shard, shards) = (i64::from(shard), i64::from(settings.step));
+    let numbers: [(&str, OfRow, i64); 3] = [
+        ("sequence", |row| row.sequence, 0),
+        ("connection", |row| row.connection, 1),
+        ("worker", |row| i64::from(row.worker), 0),
+    ];
+    for (name, of, first) in numbers {
+        let number = |row: &Row| match of(row) - first {
+            count @ 0.. => count * shards + shard + first,
+            _ => of(row),
+        };
+        table.set_item(name, column(py, rows, number))?;
+    }
+    let times: [(&str, OfRow); 4] = [
         ("intended_ns", |row| row.intended_ns),
         ("sent_ns", |row| row.sent_ns),
         ("received_ns", |row| row.received_ns),
         ("done_ns", |row| row.done_ns),
-        ("status", |row| row.status),
-        ("bytes", |row| row.bytes),
-        ("ratelimit_remaining", |row| row.ratelimit_remaining),
-        ("connection", |row| row.connection),
-        ("worker", |row| i64::from(row.worker)),
     ];
-    for (name, of) in integers {
-        table.set_item(name, column(py, rows, of))?;
+    for (name, of) in times {
+        let shifted = |row: &Row| match of(row) {
+            NULL => NULL,
+            at_ns => at_ns + shift_ns,
+        };
+        table.set_item(name, column(py, rows, shifted))?;
     }
     let retry_after = column(py, rows, |row| row.retry_after_s);
     table.set_item("retry_after_s", retry_after)?;
@@ -217,26 +259,31 @@ fn column<'py, T: Copy>(
     PyBytes::new(py, bytes)
 }
 
-fn figures<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
-    let figures = PyDict::new(py);
-    figures.set_item("requests", audit.lag.count)?;
-    figures.set_item("paced", audit.paced)?;
+/// The counts of `rateproof.simulate.audit.Audit`, each histogram as its least, greatest and buckets.
+fn counts<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
+    let counts = PyDict::new(py);
     for (name, lag) in [("lag", &audit.lag), ("own_lag", &audit.own_lag)] {
-        for (percent, suffix) in [(50.0, "p50"), (99.0, "p99"), (100.0, "max")] {
-            figures.set_item(format!("{name}_{suffix}_ns"), lag.percentile(percent))?;
-        }
+        let buckets: HashMap<i64, u64> = lag.buckets().collect();
+        let (low, high) = lag.range.unzip();
+        counts.set_item(name, (low, high, buckets))?;
     }
-    figures.set_item("late", audit.late)?;
-    figures.set_item("dropped", audit.dropped)?;
-    figures.set_item("waited", audit.waited)?;
-    figures.set_item("unsent", audit.unsent)?;
-    figures.set_item("reconnects", audit.reconnects)?;
-    figures.set_item("overrun", audit.overrun)?;
-    figures.set_item("wall_ns", audit.wall_ns)?;
-    figures.set_item("stalls", audit.stalls)?;
-    figures.set_item("stalled_ns", audit.stalled_ns)?;
-    figures.set_item("stall_max_ns", audit.stall_max_ns)?;
-    let share = audit.cpu_ns as f64 / audit.wall_ns.max(1) as f64;
-    figures.set_item("cpu_share", (share * 1e3).round() / 1e3)?;
-    Ok(figures)
+    let numbers = [
+        ("requests", audit.lag.count),
+        ("paced", audit.paced),
+        ("late", audit.late),
+        ("dropped", audit.dropped),
+        ("waited", audit.waited),
+        ("unsent", audit.unsent),
+        ("reconnects", audit.reconnects),
+        ("stalls", audit.stalls),
+    ];
+    for (name, number) in numbers {
+        counts.set_item(name, number)?;
+    }
+    counts.set_item("overrun", audit.overrun)?;
+    counts.set_item("stalled_ns", audit.stalled_ns)?;
+    counts.set_item("stall_max_ns", audit.stall_max_ns)?;
+    counts.set_item("cpu_ns", audit.cpu_ns)?;
+    counts.set_item("wall_ns", audit.wall_ns)?;
+    Ok(counts)
 }

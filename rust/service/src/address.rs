@@ -7,6 +7,9 @@ use crate::request::Request;
 /// Characters of an address: ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255.
 const LONGEST: usize = 45;
 
+/// Of an IPv6 address: who has one of a /64 has them all.
+const SITE_BITS: u8 = 64;
+
 /// The way to the address of a client.
 #[derive(Debug, Clone)]
 pub struct ClientAddress {
@@ -16,13 +19,38 @@ pub struct ClientAddress {
     pub header: String,
     /// Bits of an IPv6 address that count.
     pub ipv6_prefix: u8,
+    /// Networks whose new clients get room without end; `None`: all of them.
+    pub flood_exempt: Option<Networks>,
 }
 
 impl ClientAddress {
     /// The address that a request counts under; empty if it came by a Unix socket and nobody says.
     #[must_use]
     pub fn of(&self, request: &Request<'_>, peer: Option<IpAddr>) -> Vec<u8> {
-        let mut hop = peer;
+        let hop = self.told(request).or(peer);
+        let written = hop.map(|hop| written(hop, self.ipv6_prefix));
+        written.unwrap_or_default().into_bytes()
+    }
+
+    /// True if hops are trusted to tell who takes places.
+    #[must_use]
+    pub fn tells_takers(&self) -> bool {
+        self.proxies > 0 && self.flood_exempt.is_some()
+    }
+
+    /// The address whose share of the places counts, as of `_taker` in `flooding.py`; nobody's if no
+    /// trusted hop tells one (it is such a hop itself that asks), or it is exempt.
+    #[must_use]
+    pub fn taker(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        let hop = self.told(request)?;
+        let exempt = self.flood_exempt.as_ref();
+        let counts = exempt.is_some_and(|exempt| !exempt.has(hop));
+        counts.then(|| written(hop, self.ipv6_prefix.min(SITE_BITS)).into_bytes())
+    }
+
+    /// The last hop that a trusted one tells.
+    fn told(&self, request: &Request<'_>) -> Option<IpAddr> {
+        let mut hop = None;
         if self.proxies > 0 {
             let value = request.field(&self.header);
             let text: String = value.iter().map(|byte| char::from(*byte)).collect();
@@ -33,21 +61,83 @@ impl ClientAddress {
                 hop = Some(found);
             }
         }
-        hop.map(|hop| self.written(hop))
-            .unwrap_or_default()
-            .into_bytes()
+        hop
+    }
+}
+
+fn written(hop: IpAddr, ipv6_prefix: u8) -> String {
+    match hop.to_canonical() {
+        IpAddr::V6(address) if ipv6_prefix < 128 => {
+            let mask = !(u128::MAX >> ipv6_prefix);
+            let network = Ipv6Addr::from(u128::from(address) & mask);
+            format!("{network}/{ipv6_prefix}")
+        }
+        address => address.to_string(),
+    }
+}
+
+/// Networks that an address can be in: numbers of IPv6 addresses, which map those of IPv4, and how many
+/// of their bits count.
+#[derive(Debug, Clone, Default)]
+pub struct Networks(Vec<(u128, u32)>);
+
+impl Networks {
+    /// Reads `10.0.0.0/8,2001:db8::/32`; `None` where it says `all`.
+    ///
+    /// # Errors
+    /// The network that could not be read.
+    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+        let (mut networks, mut all) = (Vec::new(), false);
+        for each in text
+            .split(',')
+            .map(str::trim)
+            .filter(|each| !each.is_empty())
+        {
+            match each {
+                "all" => all = true,
+                _ => networks.push(network(each).ok_or_else(|| {
+                    format!("{each:?} is no network (such as 10.0.0.0/8, 2001:db8::/32 or all)")
+                })?),
+            }
+        }
+        Ok((!all).then_some(Self(networks)))
     }
 
-    fn written(&self, hop: IpAddr) -> String {
-        match hop.to_canonical() {
-            IpAddr::V6(address) if self.ipv6_prefix < 128 => {
-                let mask = !(u128::MAX >> self.ipv6_prefix);
-                let network = Ipv6Addr::from(u128::from(address) & mask);
-                format!("{network}/{}", self.ipv6_prefix)
-            }
-            address => address.to_string(),
-        }
+    fn has(&self, address: IpAddr) -> bool {
+        let number = number_of(address);
+        let within = |(network, bits): &(u128, u32)| (network ^ number) & mask(*bits) == 0;
+        self.0.iter().any(within)
     }
+}
+
+fn network(text: &str) -> Option<(u128, u32)> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = match bits {
+        Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => bits.parse().ok()?,
+        Some(_) => return None,
+        None => most,
+    };
+    let number = number_of(address);
+    let all = bits + 128 - most;
+    (bits <= most && number & !mask(all) == 0).then_some((number, all))
+}
+
+fn number_of(address: IpAddr) -> u128 {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    address.into()
+}
+
+/// Of a number's 128 bits the first so many.
+fn mask(bits: u32) -> u128 {
+    !u128::MAX.checked_shr(bits).unwrap_or(0)
 }
 
 /// The elements of a list field, from the last; a comma in quotes separates nothing.

@@ -51,7 +51,7 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
 }
 
 /// Writes that nobody could decide, which is not the client's fault.
-fn reduced(out: &mut Vec<u8>, reason: &str, seconds: u64, ending: Ending) {
+pub fn reduced(out: &mut Vec<u8>, reason: &str, seconds: u64, ending: Ending) {
     let detail = format_args!("{reason}; try again in {seconds} s");
     status_line(out, 503, ending);
     let body = problem(&REDUCED_CAPACITY, 503, detail, &[]);

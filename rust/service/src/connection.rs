@@ -2,12 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
 use crate::command::Desk;
+use crate::metrics::REFUSED;
 use crate::request::{Refused, Request};
 use crate::routes;
 use crate::session::Session;
@@ -108,6 +110,8 @@ pub struct Connection {
     held: bool,
     ending: bool,
     lingers: bool,
+    /// It has asked for something.
+    asked: bool,
     since: Instant,
 }
 
@@ -122,22 +126,46 @@ impl Connection {
             held: false,
             ending: false,
             lingers: false,
+            asked: false,
             since: Instant::now(),
         }
     }
 
     /// True if it has been without a whole request for too long. Pools keep connections of RESP open: such
-    /// a one may be silent, but not within a command or an answer.
+    /// a one may be silent, but not before its first command, nor within a command or an answer.
     pub fn is_idle(&self, now: Instant) -> bool {
         let silent = self.input.is_empty() && self.output.is_empty();
-        let may_wait = silent && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
+        let may_wait =
+            silent && self.asked && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
         let longest = if self.lingers { LINGER } else { IDLE };
         !may_wait && now.duration_since(self.since) > longest
     }
 
-    /// True if nothing of an answer is left to be sent.
-    pub fn is_still(&self) -> bool {
-        self.output.is_empty()
+    /// True if no request is under way, and nothing is left to be sent.
+    pub fn owes_nothing(&self) -> bool {
+        let body_comes = matches!(self.protocol, Protocol::Http { skip: 1.., .. });
+        self.output.is_empty() && self.input.is_empty() && !body_comes && !self.lingers
+    }
+
+    /// Says that there are too many connections, as far as that is possible at once.
+    pub fn turn_away(&mut self) {
+        match &self.protocol {
+            Protocol::Http { .. } => {
+                let ending = Ending {
+                    keeps_alive: false,
+                    bodiless: false,
+                };
+                let reason = "there are too many connections";
+                answer::reduced(&mut self.output, reason, 1, ending);
+            }
+            Protocol::Resp(_) => {
+                let error = b"-ERR max number of clients reached\r\n";
+                self.output.extend_from_slice(error);
+            }
+        }
+        REFUSED.fetch_add(1, Ordering::Relaxed);
+        let _ = self.flush();
+        self.stream.end_writing();
     }
 
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
@@ -235,7 +263,7 @@ impl Connection {
                     Ok(Some(request)) => {
                         routes::answer(&mut self.output, desk, &request, *peer);
                         *skip = request.length;
-                        self.ending = !request.keeps_alive;
+                        self.ending = !request.keeps_alive || desk.ends;
                     }
                     Err(Refused(status, detail)) => {
                         let ending = Ending {
@@ -256,6 +284,7 @@ impl Connection {
             }
         }
         if at > 0 || self.output.len() > begun {
+            self.asked = true;
             self.since = Instant::now();
         }
         at

@@ -14,6 +14,7 @@ use crate::key::KeySpec;
 use crate::metrics::Meter;
 use crate::policy::Text;
 use crate::request::Request;
+use crate::room::Room;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
 use crate::tables::Tables;
@@ -40,6 +41,8 @@ pub struct Served {
     /// It lets everything pass.
     pub shadow: bool,
     pub tables: Tables,
+    /// The defence against keys that are invented, where hops are trusted to tell addresses.
+    room: Option<Room>,
     /// The quotas as text, and their names in RateLimit.
     texts: Vec<String>,
     names: Vec<String>,
@@ -70,13 +73,12 @@ impl Limits {
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
-        let meter = || Meter::new(settings.threads);
         let mut by_name = BTreeMap::new();
         for (name, limit) in &settings.limits {
             let former = before.and_then(|before| before.by_name.get(name));
             by_name.insert(
                 name.clone(),
-                Served::open(name, limit, store, former, meter)?,
+                Served::open(name, limit, settings, store, former)?,
             );
         }
         Ok(Self {
@@ -94,13 +96,19 @@ impl Served {
     fn open(
         name: &str,
         limit: &Limit,
+        settings: &Settings,
         store: &mut Store,
         former: Option<&Self>,
-        meter: impl FnOnce() -> Meter,
     ) -> Result<Self, String> {
         let quotas = &limit.policy.quotas;
-        let tables = Tables::new(store.open(quotas)?, former.map(|former| &former.tables))
-            .counted(meter, limit.shadow);
+        let own = store.open(quotas)?;
+        let room = match settings.address.tells_takers() {
+            true => Room::new(store, &own)?,
+            false => None,
+        };
+        let former = former.map(|former| &former.tables);
+        let tables = Tables::new(own, store.counters()?, former)
+            .metered(|| Meter::new(settings.threads), limit.shadow);
         let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();
         let names: Vec<String> = match texts.len() {
             1 => vec![name.to_owned()],
@@ -127,6 +135,7 @@ impl Served {
             cost: limit.cost,
             shadow: limit.shadow,
             tables,
+            room,
             texts,
             names,
             announced,
@@ -144,10 +153,18 @@ impl Served {
         let Some(key) = self.key.of(request, route, address, peer) else {
             return Decision::TooLong;
         };
-        match self.tables.hit(&key, self.cost) {
+        let ruling = match &self.room {
+            Some(room) => room.hit(&self.tables, &key, self.cost, || address.taker(request)),
+            None => self.tables.hit(&key, self.cost),
+        };
+        match ruling {
             Err(error) => {
                 eprintln!("rateproof: {error}");
                 Decision::Failed
+            }
+            Ok(None) if self.shadow => {
+                let busy = Answers::from_elem(Answer::busy(), self.names.len());
+                Decision::Admitted(self, busy)
             }
             Ok(None) => Decision::Full(1),
             Ok(Some((admitted, answers))) => {

@@ -17,6 +17,7 @@ mod metrics;
 mod policy;
 mod reply;
 mod request;
+mod room;
 mod routes;
 mod serving;
 mod session;
@@ -30,7 +31,7 @@ mod told;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use limits::Limits;
@@ -132,12 +133,13 @@ fn run() -> Result<(), Failure> {
     let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
     let signals = signals::Signals::held();
     serving::allow_connections();
-    let mut loops = Vec::new();
+    let (mut loops, mut wakers) = (Vec::new(), Vec::new());
     for number in 0..settings.threads {
-        let made = Loop::new(&listeners);
+        let made = Loop::new(&listeners, settings.connections);
         let (each, waker) = made.map_err(|error| (UNREACHABLE, error.to_string()))?;
         let shared = Arc::clone(&shared);
-        loops.push((thread::spawn(move || each.run(&shared, number)), waker));
+        loops.push(thread::spawn(move || each.run(&shared, number)));
+        wakers.push(waker);
     }
     let tls = settings.tls.is_some();
     let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
@@ -145,26 +147,37 @@ fn run() -> Result<(), Failure> {
     if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
         eprintln!("rateproof: WARNING: other machines may ask, and none needs a token");
     }
-    let wake = |loops: &[(thread::JoinHandle<()>, mio::Waker)]| {
-        for (_, waker) in loops {
+    let wakers = Arc::new(wakers);
+    let wake = |wakers: &[mio::Waker]| {
+        for waker in wakers {
             let _ = waker.wake();
         }
     };
-    while signals.asks_for_reload() {
-        let limits = shared.limits();
-        let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
-        match shared.told.with_store(again) {
-            Ok(limits) => {
-                shared.replace(limits);
-                eprintln!("rateproof: settings read again");
+    // Tables may take long to make: whoever is asked to end does not wait for that. Of reloads that are
+    // asked for meanwhile one is enough.
+    let (ask, asked) = mpsc::sync_channel(1);
+    let (all, theirs) = (Arc::clone(&shared), Arc::clone(&wakers));
+    thread::spawn(move || {
+        for () in asked {
+            let limits = all.limits();
+            let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
+            match all.told.with_store(again) {
+                Ok(limits) => {
+                    all.replace(limits);
+                    eprintln!("rateproof: settings read again");
+                }
+                Err(message) => eprintln!("rateproof: kept the settings: {message}"),
             }
-            Err(message) => eprintln!("rateproof: kept the settings: {message}"),
+            wake(&theirs);
         }
-        wake(&loops);
+    });
+    while signals.asks_for_reload() {
+        let _ = ask.try_send(());
     }
+    drop(listeners);
     shared.end();
-    wake(&loops);
-    for (each, _) in loops {
+    wake(&wakers);
+    for each in loops {
         let _ = each.join();
     }
     Ok(())
@@ -187,13 +200,14 @@ fn reloaded(
             threads,
             resp,
             resp_tables,
+            connections,
             ..
         } = settings;
-        let sizes = (*capacity, *threads, *resp_tables);
+        let sizes = (*capacity, *threads, *resp_tables, *connections);
         (store.clone(), host.clone(), *port, resp.clone(), sizes)
     };
     if place(&settings) != place(before) {
-        let fixed = "store, capacity, host, port, resp, resp_tables and threads";
+        let fixed = "store, capacity, host, port, resp, resp_tables, connections and threads";
         return Err(format!("{fixed} change with a restart only"));
     }
     Limits::open(&settings, tls::told(&settings)?, store, Some(limits))

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rateproof_enforce::{Error, Ruling};
-
 use crate::limits::Limits;
 use crate::policy::Text;
 
@@ -34,8 +32,19 @@ const BOUNDS: [u64; 12] = [
     100_000_000,
     1_000_000_000,
 ];
+/// Outcomes of a decision.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Admitted,
+    Denied,
+    /// Let pass by shadow mode alone.
+    Shadow,
+    /// Denied for lack of room, or of the lock.
+    Full,
+    Error,
+}
+
 const OUTCOMES: [&str; 5] = ["admitted", "denied", "shadow", "full", "error"];
-const DENIED: usize = 1;
 /// Keys that one loop keeps of an epoch, and those that are shown of all.
 const MOST_KEPT: usize = 256;
 const MOST_SHOWN: usize = 20;
@@ -56,8 +65,6 @@ pub fn is_loop(number: usize) {
 #[derive(Clone)]
 pub struct Meter {
     shards: Arc<[Shard]>,
-    /// The limit lets everything pass.
-    shadow: bool,
 }
 
 #[derive(Default)]
@@ -72,32 +79,17 @@ struct Shard {
 impl Meter {
     pub fn new(loops: usize) -> Self {
         let shards = (0..loops.max(1)).map(|_| Shard::default()).collect();
-        Self {
-            shards,
-            shadow: false,
-        }
-    }
-
-    pub fn of_shadow(self, shadow: bool) -> Self {
-        Self { shadow, ..self }
+        Self { shards }
     }
 
     /// Counts a decision about a key.
-    pub fn count(&self, ruling: &Result<Option<Ruling>, Error>, key: &[u8], began: Instant) {
-        let outcome = match ruling {
-            Err(_) => 4,
-            Ok(None) => 3,
-            Ok(Some((true, _))) => 0,
-            Ok(Some(_)) if self.shadow => 2,
-            Ok(Some((_, answers))) if answers.iter().any(|answer| answer.full) => 3,
-            Ok(Some(_)) => DENIED,
-        };
+    pub fn count(&self, outcome: Outcome, key: &[u8], began: Instant) {
         let took_ns = began.elapsed().as_nanos() as u64;
         let shard = &self.shards[LOOP.get() % self.shards.len()];
-        shard.outcomes[outcome].fetch_add(1, Relaxed);
+        shard.outcomes[outcome as usize].fetch_add(1, Relaxed);
         shard.took[BOUNDS.partition_point(|bound| *bound < took_ns)].fetch_add(1, Relaxed);
         shard.took_ns.fetch_add(took_ns, Relaxed);
-        if outcome == DENIED {
+        if outcome == Outcome::Denied {
             shard.most_denied().add(key, began);
         }
     }

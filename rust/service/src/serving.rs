@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,11 +22,13 @@ use crate::tls;
 use crate::told::{Known, Told};
 
 const WAKER: Token = Token(usize::MAX);
-/// The most connections of one loop. Tokens from here on are doors.
-const MOST: usize = 10_000;
+/// Tokens from here on are doors.
+const DOORS: usize = usize::MAX / 2;
+/// Events that are taken at once.
+const EVENTS: usize = 1024;
 const ROOM: usize = 64 * 1024;
 /// The longest time for the answers that are under way when it ends.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// All that the loops share: the limits in force, the store, and whether it ends.
@@ -205,6 +207,9 @@ impl Door {
                 let (stream, peer) = listener.accept()?;
                 // An answer is one write: nothing is gained by waiting for more.
                 let _ = stream.set_nodelay(true);
+                if self.speaks == Speaks::Resp {
+                    keep_alive(&stream);
+                }
                 let stream = match tls {
                     Some(config) => Stream::Tls(tls::accepted(config, stream)?),
                     None => Stream::Tcp(stream),
@@ -221,6 +226,29 @@ impl Door {
             }
         };
         Ok(Connection::new(stream, protocol))
+    }
+}
+
+/// Has the machine find out if the client of a silent connection is gone, after 5 minutes, as Redis does.
+fn keep_alive(stream: &impl AsRawFd) {
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 300),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 100),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3),
+    ];
+    for (level, name, value) in options {
+        let value: libc::c_int = value;
+        // SAFETY: the number outlives the call, which is told its size.
+        unsafe {
+            libc::setsockopt(
+                stream.as_raw_fd(),
+                level,
+                name,
+                (&raw const value).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
     }
 }
 
@@ -245,20 +273,23 @@ pub struct Loop {
     doors: Vec<Door>,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
+    /// The most connections of all loops.
+    most: u64,
 }
 
 impl Loop {
-    /// A loop that accepts from the listeners, and what wakes it.
+    /// A loop that accepts from the listeners as long as all loops have fewer connections than `most`,
+    /// and what wakes it.
     ///
     /// # Errors
     /// The machine is out of descriptors.
-    pub fn new(listeners: &[Listener]) -> io::Result<(Self, Waker)> {
+    pub fn new(listeners: &[Listener], most: u64) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mut doors = Vec::new();
         for listener in listeners {
             let mut door = listener.shared()?;
-            let token = Token(MOST + doors.len());
+            let token = Token(DOORS + doors.len());
             poll.registry()
                 .register(door.source(), token, Interest::READABLE)?;
             doors.push(door);
@@ -268,6 +299,7 @@ impl Loop {
             doors,
             connections: Vec::new(),
             free: Vec::new(),
+            most,
         };
         Ok((made, waker))
     }
@@ -275,7 +307,7 @@ impl Loop {
     /// Serves until it ends, and then what is under way.
     pub fn run(mut self, shared: &Shared, number: usize) {
         metrics::is_loop(number);
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS);
         let mut room = vec![0; ROOM];
         let mut turn = shared.turn.load(Ordering::Acquire);
         let mut desk = Desk {
@@ -299,11 +331,23 @@ impl Loop {
                 (desk.limits, turn) = (shared.limits(), now_turn);
             }
             let mut ready = std::mem::take(&mut more);
+            if ends_at.is_none() && shared.ends.load(Ordering::Acquire) {
+                // Whoever is connected already may have asked.
+                for door in 0..self.doors.len() {
+                    self.accept(door, shared, &desk, &mut ready);
+                    let _ = self.poll.registry().deregister(self.doors[door].source());
+                }
+                self.doors.clear();
+                ends_at = Some(Instant::now() + DRAIN);
+                desk.ends = true;
+            }
             for event in &events {
                 match event.token() {
                     WAKER => {}
-                    Token(number) if number >= MOST => {
-                        self.accept(number - MOST, shared, &desk, &mut ready);
+                    Token(number) if number >= DOORS => {
+                        if ends_at.is_none() {
+                            self.accept(number - DOORS, shared, &desk, &mut ready);
+                        }
                     }
                     Token(number) => ready.push((number, event.is_read_closed())),
                 }
@@ -319,18 +363,12 @@ impl Loop {
                 }
             }
             let now = Instant::now();
-            if ends_at.is_none() && shared.ends.load(Ordering::Acquire) {
-                ends_at = Some(now + DRAIN);
-                desk.ends = true;
-                for door in &mut self.doors {
-                    let _ = self.poll.registry().deregister(door.source());
+            if let Some(ends_at) = ends_at {
+                // Requests may wait behind events that were not taken yet.
+                if more.is_empty() && events.iter().count() < EVENTS {
+                    self.close_all(Connection::owes_nothing);
                 }
-            }
-            if ends_at.is_some() {
-                self.close_all(Connection::is_still);
-                if self.connections.iter().all(Option::is_none)
-                    || ends_at.is_some_and(|at| now > at)
-                {
+                if self.connections.iter().all(Option::is_none) || now > ends_at {
                     return;
                 }
             }
@@ -339,8 +377,7 @@ impl Loop {
                 self.close_all(|connection| connection.is_idle(now));
                 // Descriptors may have run out when these came.
                 let mut ready = Vec::new();
-                let doors = if desk.ends { 0 } else { self.doors.len() };
-                for door in 0..doors {
+                for door in 0..self.doors.len() {
                     self.accept(door, shared, &desk, &mut ready);
                 }
                 more.append(&mut ready);
@@ -357,19 +394,19 @@ impl Loop {
     ) {
         let tls = desk.limits.tls.as_ref();
         while let Ok(mut connection) = self.doors[door].accept(shared, tls) {
-            let number = self.free.last().copied().unwrap_or(self.connections.len());
-            let both = Interest::READABLE | Interest::WRITABLE;
-            let watched = number < MOST && !desk.ends;
-            if !watched
-                || self
-                    .poll
-                    .registry()
-                    .register(connection.stream.source(), Token(number), both)
-                    .is_err()
-            {
+            if CONNECTIONS.fetch_add(1, Ordering::Relaxed) >= self.most {
+                CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+                connection.turn_away();
                 continue;
             }
-            CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+            let number = self.free.last().copied().unwrap_or(self.connections.len());
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let source = connection.stream.source();
+            let registry = self.poll.registry();
+            if registry.register(source, Token(number), both).is_err() {
+                CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
             match self.free.pop() {
                 Some(number) => self.connections[number] = Some(connection),
                 None => self.connections.push(Some(connection)),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::address::ClientAddress;
+use crate::address::{ClientAddress, Networks};
 use crate::key::KeySpec;
 use crate::policy::Policy;
 
@@ -23,7 +23,7 @@ pub struct Limit {
 }
 
 /// The options, in the file and on the command line.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 17] = [
     "store",
     "capacity",
     "host",
@@ -39,6 +39,8 @@ const OPTIONS: [&str; 15] = [
     "proxies",
     "proxy_header",
     "ipv6_prefix",
+    "flood_exempt",
+    "connections",
 ];
 
 /// All that the service is told by its file.
@@ -55,8 +57,9 @@ pub struct Settings {
     /// The status of a denial.
     pub status: u16,
     pub address: ClientAddress,
-    /// Event loops.
+    /// Event loops, and the most connections of all of them.
     pub threads: usize,
+    pub connections: u64,
     /// The facts that whoever asks has to know.
     pub token: Option<String>,
     /// The files of a certificate and of its key.
@@ -99,7 +102,9 @@ impl Settings {
                 proxies: 0,
                 header: "X-Forwarded-For".to_owned(),
                 ipv6_prefix: 128,
+                flood_exempt: Some(Networks::default()),
             },
+            connections: 10_000,
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             token: None,
             tls: None,
@@ -182,6 +187,12 @@ impl Settings {
             }
             "proxies" => self.address.proxies = whole(0, 100)? as usize,
             "proxy_header" => self.address.header = text.to_owned(),
+            "flood_exempt" => {
+                let told = Networks::parse(text);
+                self.address.flood_exempt =
+                    told.map_err(|error| format!("flood_exempt: {error}"))?;
+            }
+            "connections" => self.connections = whole(1, 1 << 20)?,
             "ipv6_prefix" => self.address.ipv6_prefix = whole(1, 128)? as u8,
             other => {
                 return Err(format!(

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rateproof_enforce::{Quota, Table, effective_user};
+use rateproof_enforce::{Counters, Quota, Table, effective_user};
 
 use crate::policy::{Text, table_file};
 
+const COUNTERS_FILE: &str = "counters.native";
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest table that is made without a word, in bytes.
 const MOST_SILENT: u64 = 256_000_000;
@@ -22,6 +23,7 @@ pub struct Store {
     folder: Option<PathBuf>,
     capacity: u64,
     tables: Vec<Arc<Table>>,
+    counters: Option<Arc<Counters>>,
 }
 
 impl Store {
@@ -43,6 +45,7 @@ impl Store {
             folder,
             capacity,
             tables: Vec::new(),
+            counters: None,
         })
     }
 
@@ -53,6 +56,19 @@ impl Store {
     pub fn open(&mut self, quotas: &[Quota]) -> Result<Vec<Arc<Table>>, String> {
         let _lock = self.folder.as_deref().map(locked).transpose()?;
         quotas.iter().map(|quota| self.table(*quota)).collect()
+    }
+
+    /// The counters of all who share the store; those of memory nobody else could read.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub fn counters(&mut self) -> Result<Option<Arc<Counters>>, String> {
+        if let (Some(folder), None) = (&self.folder, &self.counters) {
+            let _lock = locked(folder)?;
+            let opened = Counters::open(Some(&folder.join(COUNTERS_FILE)), self.tables.is_empty());
+            self.counters = Some(Arc::new(opened.map_err(|error| error.to_string())?));
+        }
+        Ok(self.counters.clone())
     }
 
     /// True if the table of a quota is open.

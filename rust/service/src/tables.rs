@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rateproof_enforce::{Answer, Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns, peek_all};
+use rateproof_enforce::{
+    Answer, Answers, Count, Counters, Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns,
+    peek_all,
+};
 
-use crate::metrics::Meter;
+use crate::metrics::{Meter, Outcome};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -17,35 +20,44 @@ pub struct Tables {
     own: Vec<Arc<Table>>,
     /// Tables of quotas that left at a reload, and until when they stay in force.
     leaving: Vec<(Arc<Table>, u64)>,
+    /// It lets everything pass.
+    shadow: bool,
     meter: Option<Meter>,
+    /// Those of the store.
+    counters: Option<Arc<Counters>>,
 }
 
 impl Tables {
     /// Puts these in place of former ones, which stay in force for as long as an admission now
     /// could matter, and a second.
-    pub fn new(own: Vec<Arc<Table>>, former: Option<&Self>) -> Self {
+    pub fn new(
+        own: Vec<Arc<Table>>,
+        counters: Option<Arc<Counters>>,
+        former: Option<&Self>,
+    ) -> Self {
         let mut leaving: Vec<(Arc<Table>, u64)> = Vec::new();
         if let Some(former) = former {
             let now = now_ns();
-            let until = |quota: &Quota| now + longest_memory_ns(quota) + SECOND_NS;
+            let until = |quota: &Quota| now + quota.memory_ns() + SECOND_NS;
             let before = former.leaving.iter().filter(|(_, until)| now < *until);
             leaving.extend(before.cloned());
             let after = |table: &Arc<Table>| (Arc::clone(table), until(table.quota()));
             leaving.extend(former.own.iter().map(after));
             leaving.retain(|(table, _)| own.iter().all(|own| own.quota() != table.quota()));
         }
-        let meter = former.and_then(|former| former.meter.clone());
         Self {
             own,
             leaving,
-            meter,
+            shadow: false,
+            meter: former.and_then(|former| former.meter.clone()),
+            counters,
         }
     }
 
-    /// Has what is decided counted: by the meter of the former ones, if there were any.
-    pub fn counted(mut self, new: impl FnOnce() -> Meter, shadow: bool) -> Self {
-        let meter = self.meter.take().unwrap_or_else(new);
-        self.meter = Some(meter.of_shadow(shadow));
+    /// Has what is decided counted by limit, too: by the meter of the former ones, if there were any.
+    pub fn metered(mut self, new: impl FnOnce() -> Meter, shadow: bool) -> Self {
+        let _ = self.meter.get_or_insert_with(new);
+        self.shadow = shadow;
         self
     }
 
@@ -73,12 +85,62 @@ impl Tables {
 
     /// Takes `cost` admissions of a key in all tables, or in none.
     pub fn hit(&self, key: &[u8], cost: u64) -> Result<Option<Ruling>, Error> {
-        let began = Instant::now();
+        let began = self.meter.as_ref().map(|_| Instant::now());
         let ruling = self.decide(key, cost, hit_all);
-        if let Some(meter) = &self.meter {
-            meter.count(&ruling, key, began);
-        }
+        self.count(&ruling, key, began);
         ruling
+    }
+
+    /// Denies a key that may have no place for so long.
+    pub fn refuse(&self, key: &[u8], wait_ns: u64) -> Ruling {
+        let answers = Answers::from_elem(Answer::without_room(wait_ns), self.own.len());
+        let ruling = Ok(Some((false, answers.clone())));
+        self.count(&ruling, key, Some(Instant::now()));
+        if let Some(counters) = &self.counters {
+            counters.add(Count::Flood as usize);
+        }
+        (false, answers)
+    }
+
+    /// Counts a decision: by limit, and for all who share the store.
+    fn count(&self, ruling: &Result<Option<Ruling>, Error>, key: &[u8], began: Option<Instant>) {
+        let full = match ruling {
+            Ok(Some((_, answers))) => answers.iter().any(|answer| answer.full),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        let outcome = match ruling {
+            Err(_) => Outcome::Error,
+            Ok(Some((true, _))) => Outcome::Admitted,
+            Ok(_) if self.shadow => Outcome::Shadow,
+            Ok(_) if full => Outcome::Full,
+            Ok(_) => Outcome::Denied,
+        };
+        if let (Some(meter), Some(began)) = (&self.meter, began) {
+            meter.count(outcome, key, began);
+        }
+        let Some(counters) = &self.counters else {
+            return;
+        };
+        let add = |count: Count| counters.add(count as usize);
+        match (outcome, ruling) {
+            (Outcome::Error, _) => add(Count::Error),
+            (Outcome::Admitted, Ok(Some((_, answers)))) => {
+                add(Count::Admitted);
+                let mut pairs = answers.iter().zip(&self.own);
+                if pairs.any(|(answer, table)| 5 * answer.remaining < table.quota().burst) {
+                    add(Count::NearLimit);
+                }
+            }
+            (Outcome::Shadow, _) => {
+                add(Count::Admitted);
+                add(Count::Shadow);
+            }
+            _ => add(Count::Denied),
+        }
+        if full {
+            add(Count::Full);
+        }
     }
 
     /// The answer that a hit would get, changing nothing.
@@ -130,12 +192,4 @@ impl Tables {
         }
         call(&tables)
     }
-}
-
-/// No admission matters for longer: two windows of a counter or of a block, or a bucket's refill.
-fn longest_memory_ns(quota: &Quota) -> u64 {
-    let refill_ns = quota
-        .burst
-        .saturating_mul(quota.window_ns.div_ceil(quota.limit));
-    refill_ns.max(2 * quota.window_ns + quota.parameter)
 }

@@ -2,7 +2,9 @@
 //! whoever may send a command may invent one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
 
 use rateproof_enforce::{Algorithm, Quota};
 
@@ -10,6 +12,8 @@ use crate::policy::Text;
 use crate::store::{Store, size};
 use crate::tables::Tables;
 
+/// The pause between two tries to open one while another event loop does.
+const PAUSE: Duration = Duration::from_millis(1);
 /// The most texts that one event loop remembers; many may mean the same policy.
 const MOST_TEXTS: usize = 1024;
 /// The largest table that a text opens, in bytes: while it is made, no event loop decides.
@@ -19,6 +23,8 @@ const MOST_BYTES: u64 = 64_000_000;
 pub struct Told {
     most: usize,
     store: Mutex<(Store, usize)>,
+    /// Somebody makes tables that may be large: no event loop waits for that.
+    busy: AtomicBool,
 }
 
 impl Told {
@@ -26,16 +32,31 @@ impl Told {
         Self {
             most,
             store: Mutex::new((store, 0)),
+            busy: AtomicBool::new(false),
         }
     }
 
-    /// Does something with the store, while nobody else does.
+    /// Does something with the store, while nobody else does; meanwhile no text opens a table.
     pub fn with_store<T>(&self, step: impl FnOnce(&mut Store) -> T) -> T {
-        step(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner).0)
+        self.busy.store(true, Ordering::Release);
+        let done = step(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner).0);
+        self.busy.store(false, Ordering::Release);
+        done
     }
 
     fn tables(&self, quotas: &[Quota]) -> Result<Arc<Tables>, String> {
-        let mut guard = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = loop {
+            match self.store.try_lock() {
+                Ok(guard) => break guard,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if self.busy.load(Ordering::Acquire) => {
+                    let error =
+                        "ERR settings are read again, and meanwhile no policy is taken as text";
+                    return Err(format!("{error}; try again"));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            }
+        };
         let (store, opened) = &mut *guard;
         let before = store.open_tables();
         let new: Vec<&Quota> = quotas.iter().filter(|each| !store.is_open(each)).collect();
@@ -50,8 +71,8 @@ impl Told {
         }
         let found = store.open(quotas);
         *opened += store.open_tables() - before;
-        let found = found.map_err(|error| format!("ERR {error}"))?;
-        Ok(Arc::new(Tables::new(found, None)))
+        let opened = found.and_then(|found| Ok(Tables::new(found, store.counters()?, None)));
+        opened.map(Arc::new).map_err(|error| format!("ERR {error}"))
     }
 }
 

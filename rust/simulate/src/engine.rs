@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -22,14 +22,16 @@ pub struct Engine {
     pub shared: Arc<Shared>,
     reader: Mutex<Reader>,
     threads: Mutex<Vec<JoinHandle<io::Result<Audit>>>>,
+    // One that is gone, not opened, says that there will be no start.
+    gates: Mutex<Vec<Sender<()>>>,
 }
 
 impl Engine {
-    /// Starts every loop; requests begin when all of them are ready.
+    /// Starts every loop, and waits until all are ready: requests come after [`Engine::begin`].
     ///
     /// # Errors
     /// The system has no descriptor or thread left for a loop.
-    pub fn start(settings: Settings) -> io::Result<Self> {
+    pub fn new(settings: Settings) -> io::Result<Self> {
         let loops = settings.loops;
         let shared = Arc::new(Shared {
             pacer: settings.pace_ns.map(Pacer::new),
@@ -40,7 +42,6 @@ impl Engine {
             active: AtomicI64::new(0),
             start_ns: AtomicI64::new(0),
         });
-        let not_before_ns = shared.settings.start_ns;
         let (recorders, reader) = recorders(loops);
         let workers = recorders
             .into_iter()
@@ -48,7 +49,6 @@ impl Engine {
             .map(|(number, recorder)| Worker::new(Arc::clone(&shared), number, recorder))
             .collect::<io::Result<Vec<_>>>()?;
         let (ready, all_ready) = channel();
-        // A gate that is gone, not opened, says that there will be no start.
         let mut gates = Vec::with_capacity(loops);
         let mut threads = Vec::with_capacity(loops);
         for (number, worker) in workers.into_iter().enumerate() {
@@ -75,18 +75,27 @@ impl Engine {
             threads.push(thread);
         }
         drop(ready);
-        if all_ready.iter().take(loops).count() == loops {
-            let start_ns = monotonic_ns().max(not_before_ns);
-            shared.start_ns.store(start_ns, Ordering::Release);
-            for gate in gates {
-                let _ = gate.send(());
-            }
+        if all_ready.iter().take(loops).count() < loops {
+            gates.clear();
         }
         Ok(Self {
             shared,
             reader: Mutex::new(reader),
             threads: Mutex::new(threads),
+            gates: Mutex::new(gates),
         })
+    }
+
+    /// Begins the run at a monotonic instant, or at once where that has passed.
+    pub fn begin(&self, start_ns: i64) {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let start_ns = monotonic_ns().max(start_ns);
+        if !gates.is_empty() {
+            self.shared.start_ns.store(start_ns, Ordering::Release);
+        }
+        for gate in gates.drain(..) {
+            let _ = gate.send(());
+        }
     }
 
     /// Start of its clock, monotonic ns; 0 before that.
@@ -119,6 +128,9 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.control.abandon();
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.clear();
+        drop(gates);
         // Whoever drops it early wants neither rows nor reasons.
         let _ = self.join();
     }

@@ -13,6 +13,8 @@ use crate::program::Program;
 pub struct Group {
     /// The behaviour of each of them.
     pub program: Arc<Program>,
+    /// Number of the first client.
+    pub first: u32,
     /// Number of clients.
     pub clients: u32,
     /// Number of connections that each of them owns, all on the same plan.
@@ -40,8 +42,10 @@ pub struct Settings {
     pub head_bytes: usize,
     /// True if answers have no body, as to HEAD.
     pub bodiless: bool,
-    /// The clients; at least one group of at least one.
+    /// The clients; at least one group.
     pub groups: Vec<Group>,
+    /// From the number of a client to the next one's: 1, or the shards of the run.
+    pub step: u32,
     /// Of every draw.
     pub seed: u64,
     /// Text that makes the identities unique.
@@ -64,8 +68,6 @@ pub struct Settings {
     pub rejected_statuses: Vec<u16>,
     /// Time by which a turn of a loop, or a request of its own fault, may be late.
     pub tolerance_ns: i64,
-    /// The monotonic instant at which the run begins; one that has passed means at once.
-    pub start_ns: i64,
     /// Event loops; at least 1.
     pub loops: usize,
 }
@@ -81,15 +83,15 @@ impl Settings {
     ///
     /// Lanes beyond the last group's are those of clients that joined it later.
     pub fn owner(&self, lane: u64) -> (usize, u32, u32) {
-        let (mut first_lane, mut first_client) = (0, 0);
+        let mut first_lane = 0;
         for (place, group) in self.groups.iter().enumerate() {
             if lane < first_lane + group.lanes() || place + 1 == self.groups.len() {
                 let client = (lane - first_lane) / u64::from(group.connections);
                 let connection = (lane - first_lane) % u64::from(group.connections);
-                return (place, first_client + client as u32, connection as u32);
+                let number = group.first + client as u32 * self.step;
+                return (place, number, connection as u32);
             }
             first_lane += group.lanes();
-            first_client += group.clients;
         }
         unreachable!("there is at least one group")
     }
@@ -103,19 +105,21 @@ mod tests {
     fn lanes_belong_to_groups_in_order_and_later_ones_to_the_last() {
         // One request, then the end of the plan: the least program there is.
         let program = Arc::new(Program::new(&[(0, 0, 0, 0.0)]).unwrap());
-        let group = |clients, connections| Group {
+        let group = |first, clients, connections| Group {
             program: Arc::clone(&program),
+            first,
             clients,
             connections,
         };
-        let settings = Settings {
+        let mut settings = Settings {
             addresses: Vec::new(),
             tls: None,
             before: Vec::new(),
             after: Vec::new(),
             head_bytes: 1,
             bodiless: false,
-            groups: vec![group(2, 1), group(2, 3)],
+            groups: vec![group(0, 2, 1), group(2, 2, 3)],
+            step: 1,
             seed: 0,
             namespace: "run".into(),
             tokens: None,
@@ -127,7 +131,6 @@ mod tests {
             pace_ns: None,
             rejected_statuses: Vec::new(),
             tolerance_ns: 1,
-            start_ns: 0,
             loops: 1,
         };
         assert_eq!(settings.lanes(), 8);
@@ -136,5 +139,13 @@ mod tests {
         assert_eq!(owners[2..5], [(1, 2, 0), (1, 2, 1), (1, 2, 2)]);
         assert_eq!(owners[5..8], [(1, 3, 0), (1, 3, 1), (1, 3, 2)]);
         assert_eq!(owners[8..], [(1, 4, 0), (1, 4, 1), (1, 4, 2)]);
+
+        // The second of three shards of 1 + 6 clients: 1 and 4, later 7, 10, ...
+        settings.groups = vec![group(1, 0, 1), group(1, 2, 2)];
+        settings.step = 3;
+        let owners: Vec<_> = (0..6).map(|lane| settings.owner(lane)).collect();
+        assert_eq!(owners[..2], [(1, 1, 0), (1, 1, 1)]);
+        assert_eq!(owners[2..4], [(1, 4, 0), (1, 4, 1)]);
+        assert_eq!(owners[4..], [(1, 7, 0), (1, 7, 1)]);
     }
 }

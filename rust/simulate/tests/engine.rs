@@ -72,9 +72,11 @@ fn settings(addresses: Vec<SocketAddr>, clients: u32, max_connections: usize) ->
         bodiless: false,
         groups: vec![Group {
             program: Arc::new(Program::new(&TEN_AT_ONCE).unwrap()),
+            first: 0,
             clients,
             connections: 1,
         }],
+        step: 1,
         seed: 7,
         namespace: "run".into(),
         tokens: None,
@@ -86,9 +88,14 @@ fn settings(addresses: Vec<SocketAddr>, clients: u32, max_connections: usize) ->
         pace_ns: None,
         rejected_statuses: vec![503],
         tolerance_ns: 10_000_000,
-        start_ns: 0,
         loops: 2,
     }
+}
+
+fn begun(settings: Settings) -> Engine {
+    let engine = Engine::new(settings).unwrap();
+    engine.begin(0);
+    engine
 }
 
 fn rows_of(engine: &Engine) -> Vec<Row> {
@@ -102,7 +109,7 @@ fn rows_of(engine: &Engine) -> Vec<Row> {
 #[test]
 fn every_request_that_the_server_saw_is_one_row() {
     let server = Arc::new(Server::default());
-    let engine = Engine::start(settings(vec![server.start()], 20, 20)).unwrap();
+    let engine = begun(settings(vec![server.start()], 20, 20));
     let rows = rows_of(&engine);
     let audit = engine.join().unwrap();
     assert_eq!(rows.len(), 200);
@@ -126,7 +133,7 @@ fn every_request_that_the_server_saw_is_one_row() {
 #[test]
 fn more_lanes_than_connections_take_turns() {
     let server = Arc::new(Server::default());
-    let engine = Engine::start(settings(vec![server.start()], 20, 4)).unwrap();
+    let engine = begun(settings(vec![server.start()], 20, 4));
     let rows = rows_of(&engine);
     assert_eq!(rows.len(), 200);
     assert!(rows.iter().all(|row| row.error == ErrorKind::None));
@@ -139,7 +146,7 @@ fn the_next_address_is_tried_where_nobody_listens() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = silent.local_addr().unwrap();
     drop(silent);
-    let engine = Engine::start(settings(vec![nobody, server.start()], 2, 2)).unwrap();
+    let engine = begun(settings(vec![nobody, server.start()], 2, 2));
     let rows = rows_of(&engine);
     assert_eq!(rows.len(), 20);
     assert!(rows.iter().all(|row| row.status == 200));
@@ -150,7 +157,7 @@ fn a_refused_connection_is_a_row_without_an_answer() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = silent.local_addr().unwrap();
     drop(silent);
-    let engine = Engine::start(settings(vec![nobody], 2, 2)).unwrap();
+    let engine = begun(settings(vec![nobody], 2, 2));
     let rows = rows_of(&engine);
     assert_eq!(rows.len(), 20);
     for row in rows {
@@ -168,7 +175,7 @@ fn a_run_that_is_told_to_stop_drains() {
     let forever = [(0, 0, 0, 0.0), (6, 0, 0, 0.0), (13, 0, 0, 0.0)];
     let mut endless = settings(vec![server.start()], 4, 4);
     endless.groups[0].program = Arc::new(Program::new(&forever).unwrap());
-    let engine = Engine::start(endless).unwrap();
+    let engine = begun(endless);
     while server.requests.load(Ordering::SeqCst) < 100 {
         thread::yield_now();
     }
@@ -182,7 +189,7 @@ fn a_run_that_is_told_to_stop_drains() {
 #[test]
 fn a_run_that_is_given_up_waits_for_nobody_and_hides_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap(); // accepts, never answers
-    let engine = Engine::start(settings(vec![silent.local_addr().unwrap()], 4, 4)).unwrap();
+    let engine = begun(settings(vec![silent.local_addr().unwrap()], 4, 4));
     let _held: Vec<_> = (0..4).map(|_| silent.accept().unwrap()).collect();
     engine.shared.control.abandon();
     let rows = rows_of(&engine);

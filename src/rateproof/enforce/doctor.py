@@ -25,6 +25,11 @@ EXTRAS: Final = {
     "report": (("jinja2",), "reports in HTML"),
     "redis": (("redis",), "redis:// stores"),
     "limits": (("limits",), "Flask-Limiter and slowapi on our tables"),
+    "dask": (
+        ("distributed", "pyarrow", "universal-pathlib"),
+        "check, plan and simulate on many machines",
+    ),
+    "s3": (("s3fs",), "logs in s3://"),
     "flask": (("flask",), "the Flask extension"),
     "fastapi": (("fastapi",), "the FastAPI dependency"),
     "django": (("django",), "Django: middleware, decorators, throttles"),

@@ -1,7 +1,7 @@
 """Event logs on disk: the format follows from the file's name."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,15 +80,19 @@ def read_log(
             has a request twice, as two logs in one file do.
     """
     if str(path) != "-" and Path(path).suffix == ".parquet":
-        name = printable(str(path))
-        try:
-            log = read_parquet(Path(path), to_judge=to_judge)
-        except OSError as error:
-            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
-        refuse_repeated(log, name)
-        return _refuse_empty(log, name)
+        return read_files([Path(path)], printable(str(path)), to_judge=to_judge)
     with open_lines(path) as (lines, name):
         return read_lines(lines, name, key, reading)
+
+
+def read_files(paths: Sequence[Path], name: str, *, to_judge: bool = False) -> EventLog:
+    """Read a whole log in Parquet, of one file or several: see `read_log`."""
+    try:
+        log = read_parquet(*paths, to_judge=to_judge)
+    except OSError as error:
+        raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+    refuse_repeated(log, name)
+    return _refuse_empty(log, name)
 
 
 def read_lines(

@@ -3,8 +3,10 @@
 import json
 import math
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,8 @@ _KINDS: Mapping[str, Callable[[Any, Any], bool]] = {
 """By kind: whether a column of a file can be made into it."""
 
 
-def read_parquet(path: Path, *, to_judge: bool = False) -> EventLog:
-    """Read a whole Parquet log.
+def read_parquet(*paths: Path, to_judge: bool = False) -> EventLog:
+    """Read a whole Parquet log, of one file or several.
 
     To be judged, of a long log only what it is judged by is read; the rest has its default.
 
@@ -73,34 +75,39 @@ def read_parquet(path: Path, *, to_judge: bool = False) -> EventLog:
             the needed columns, or with a value that a column cannot hold; the message
             gives its row, counted from 1.
     """
-    with opened(path, to_judge=to_judge) as file:
+    with opened(*paths, to_judge=to_judge) as file:
         return EventLog() if file is None else file.read()
 
 
 @contextmanager
-def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None]":
-    """A Parquet log to read from, see `read_parquet`; None for an empty file."""
-    with path.open("rb") as raw:  # first: what is missing is the file, not a library
-        if not raw.read(1):
-            yield None
-            return
-        pa, name = require_pyarrow(), printable(str(path))
+def opened(*paths: Path, to_judge: bool = False) -> "Iterator[ParquetLog | None]":
+    """A Parquet log to read from, see `read_parquet`; None for an empty file.
+
+    Several files are one log: the rows of the first, then those of the next.
+
+    Raises:
+        LogError: files with other columns, or of another run: another clock, scenario or policy.
+    """
+    with ExitStack() as stack:
+        files = list[_File]()
+        for path in paths:
+            # First: what is missing is the file, not a library.
+            raw = stack.enter_context(path.open("rb"))
+            if not raw.read(1) and len(paths) == 1:
+                yield None
+                return
+            name = printable(str(path))
+            if any(file.name == name for file in files):
+                raise LogError(f"{name} is there a second time", "each file of a log once")
+            files.append(_File(raw, name))
+        pa, name = require_pyarrow(), files[0].name
         try:
-            # A path would have to be UTF-8 to be opened by pyarrow.
-            footer = pa.parquet.read_metadata(raw)
-            schema = footer.schema.to_arrow_schema()
-            words = [
-                field.name
-                for field in schema
-                if COLUMNS.get(field.name) in {TEXT, BINARY}
-                and _KINDS[BINARY](pa.types, field.type)
-            ]
-            _check(pa, raw, footer, {*words, "key", "received_ns"}.intersection(schema.names))
-            repeat = [name for name in words if _repeats(footer, name)]
-            with pa.parquet.ParquetFile(
-                raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
-            ) as file:
-                yield ParquetLog(pa, file, name, to_judge=to_judge)
+            for file in files:
+                name = file.name
+                file.parse(pa)
+                stack.enter_context(file.parsed)
+            name = name if len(files) == 1 else f"{files[0].name} to {name}"
+            yield ParquetLog(pa, files, name, to_judge=to_judge)
         except OSError as error:
             if error.errno is not None:
                 raise
@@ -109,28 +116,69 @@ def opened(path: Path, *, to_judge: bool = False) -> "Iterator[ParquetLog | None
             raise LogError(f"{name} is not a whole Parquet file: {error}") from error
 
 
-class ParquetLog:
-    """A log in a Parquet file that is open.
+@dataclass(slots=True)
+class _File:
+    """A file of a log.
 
-    Raises:
-        LogError: it has not the columns of a log.
+    Args:
+        raw: open.
+        name: of the file, for messages.
     """
 
-    def __init__(self, pa: Any, file: Any, name: str, *, to_judge: bool) -> None:
-        self._pa, self._file, self._name = pa, file, name
-        schema, footer = file.schema_arrow, file.metadata
-        missing = [column for column in REQUIRED if column not in schema.names]
+    raw: Any
+    name: str
+    parsed: Any = None
+
+    def parse(self, pa: Any) -> None:
+        """Read its footer: a path would have to be UTF-8 to be opened by pyarrow."""
+        footer = pa.parquet.read_metadata(self.raw)
+        schema = footer.schema.to_arrow_schema()
+        words = [
+            field.name
+            for field in schema
+            if COLUMNS.get(field.name) in {TEXT, BINARY} and _KINDS[BINARY](pa.types, field.type)
+        ]
+        _check(pa, self.raw, footer, {*words, "key", "received_ns"}.intersection(schema.names))
+        repeat = [name for name in words if _repeats([footer], name)]
+        self.parsed = pa.parquet.ParquetFile(
+            self.raw, metadata=footer, page_checksum_verification=True, read_dictionary=repeat
+        )
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of its columns that are of a log."""
+        return set(COLUMNS).intersection(self.parsed.schema_arrow.names)
+
+
+class ParquetLog:
+    """A log in Parquet files that are open.
+
+    Raises:
+        LogError: it has not the columns of a log, or its files are of several logs.
+    """
+
+    def __init__(self, pa: Any, files: Sequence[_File], name: str, *, to_judge: bool) -> None:
+        self._pa, self._files, self._name = pa, [file.parsed for file in files], name
+        self._wanted = files[0].columns
+        missing = [column for column in REQUIRED if column not in self._wanted]
         if missing:
             raise LogError(f"{name}: {absent(missing)}", f"a log needs {', '.join(REQUIRED)}")
-        self.metadata = _metadata_of(schema, name)
-        self.rows = footer.num_rows
-        self.groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+        self.metadata: dict[str, Any] = {}
+        for file in files:
+            _add(self.metadata, file, first=file is files[0])
+            if different := file.columns ^ self._wanted:
+                problem = f"{file.name} and {files[0].name}: only one has {min(different)}"
+                raise LogError(problem, "files of one log have the same columns")
+        footers = [file.metadata for file in self._files]
+        self.rows = sum(footer.num_rows for footer in footers)
+        self.groups = [
+            of.row_group(at).num_rows for of in footers for at in range(of.num_row_groups)
+        ]
         """The rows of each row group."""
-        self._few_keys = _repeats(footer, "key")
-        self._wanted = set(COLUMNS).intersection(schema.names)
+        self._few_keys = _repeats(footers, "key")
         if to_judge and self.rows > LONG:
             self._wanted &= JUDGED
-        if to_judge and not _lacks(footer, "received_ns"):
+        if to_judge and not any(_lacks(footer, "received_ns") for footer in footers):
             self._wanted.discard("done_ns")  # asked for where no answer came
 
     def read(self, groups: range | None = None, *, keys: bool = True) -> EventLog:
@@ -180,8 +228,25 @@ class ParquetLog:
         return pa.DictionaryArray.from_arrays(codes, words)
 
     def _text(self, name: str, groups: range) -> Any:
-        given = self._file.read_row_groups([*groups], [name]).column(0)
-        return _values(self._pa, given, name, self._name)
+        several = [
+            _values(self._pa, file.read_row_groups(own, [name]).column(0), name, self._name)
+            for file, own in self._own(groups)
+        ]
+        if len({values.type for values in several}) > 1:
+            plain = types_of(self._pa)[COLUMNS[name]]
+            several = [values.cast(plain) for values in several]
+        if len(several) == 1:
+            return several[0]
+        return self._pa.chunked_array([chunk for values in several for chunk in values.chunks])
+
+    def _own(self, groups: range) -> Iterator[tuple[Any, list[int]]]:
+        """Each file that has some of these row groups, and their numbers there."""
+        first = 0
+        for file in self._files:
+            until = first + file.metadata.num_row_groups
+            if own := [group - first for group in groups if first <= group < until]:
+                yield file, own
+            first = until
 
     def _numbers(self, names: Collection[str], groups: range, rows: int) -> dict[str, Any]:
         """The columns of numbers, in the form that `EventLog.from_columns` takes.
@@ -191,7 +256,9 @@ class ParquetLog:
         """
         at, before, filled = 0, sum(self.groups[: groups.start]), dict[str, Any]()
         asked = [name for name in COLUMNS if name in names]
-        for batch in self._file.iter_batches(_ROWS_AT_ONCE, [*groups], asked):
+        for batch in chain.from_iterable(
+            file.iter_batches(_ROWS_AT_ONCE, own, asked) for file, own in self._own(groups)
+        ):
             until = at + len(batch)
             for name, given in zip(batch.schema.names, batch.columns, strict=True):
                 values = _values(self._pa, given, name, self._name, first=before + at)
@@ -216,10 +283,13 @@ def _check(pa: Any, raw: Any, footer: Any, names: Collection[str]) -> None:
         next(file.iter_batches(1, [group], [*names]), None)
 
 
-def _repeats(footer: Any, name: str) -> bool:
+def _repeats(footers: Sequence[Any], name: str) -> bool:
     """Tell whether a column of words is stored as few of them, and the numbers of these."""
-    at = footer.schema.names.index(name)
-    columns = [footer.row_group(group).column(at) for group in range(footer.num_row_groups)]
+    columns = [
+        footer.row_group(group).column(footer.schema.names.index(name))
+        for footer in footers
+        for group in range(footer.num_row_groups)
+    ]
     # A word that is stored itself has its length before it.
     least = _BYTES_OF_LENGTH * sum(column.num_values for column in columns)
     return bool(sum(column.total_uncompressed_size for column in columns) < least)
@@ -353,14 +423,27 @@ def _refuse(wrong: Any, values: Any, problem: str, hint: str, path: str, *, firs
         raise LogError(f"{path}, row {first + row + 1}: {problem}", hint)
 
 
-def _metadata_of(schema: Any, path: str) -> dict[str, Any]:
-    stored = (schema.metadata or {}).get(METADATA_KEY, b"{}")
+_OF_A_FILE = ("complete", "valid")
+"""Metadata that files of one run may differ in: false where it is of any."""
+
+
+def _add(known: dict[str, Any], file: _File, *, first: bool) -> None:
+    """Add what a file says of the log to what the files before it say.
+
+    Raises:
+        LogError: something else, or no JSON object.
+    """
+    stored = (file.parsed.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}")
     try:
         metadata = json.loads(stored)
     except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict):
-        raise LogError(f"{path} has metadata that is no JSON object: {stored[:40]!r}")
+        raise LogError(f"{file.name} has metadata that is no JSON object: {stored[:40]!r}")
     checked: dict[str, Any] = {}
-    add_metadata(checked, metadata, f"{path}, metadata")
-    return checked
+    add_metadata(checked, metadata, f"{file.name}, metadata")
+    for name in () if first else [*known, *checked]:
+        if name not in _OF_A_FILE and known.get(name) != checked.get(name):
+            problem = f"{file.name}, metadata: another {name} than in the files before"
+            raise LogError(problem, "several files are one log where they are of one run")
+    known |= checked if first else {n: False for n in _OF_A_FILE if checked.get(n) is False}

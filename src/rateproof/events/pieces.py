@@ -41,7 +41,7 @@ class Pieces(EventLog):
     A row is named by its piece and its place there.
 
     Args:
-        files: the pieces that have requests, by number.
+        files: the files of each piece that has requests, by its number: one or more, in order.
         facts: what is known of the whole.
         metadata: of the whole, and of each piece, where what it says may not be seen.
         say: tells people how far the judging is.
@@ -52,7 +52,7 @@ class Pieces(EventLog):
 
     def __init__(
         self,
-        files: Mapping[int, Path],
+        files: Mapping[int, Sequence[Path]],
         facts: "Facts",
         metadata: Mapping[str, Any],
         say: Callable[[str], None] = _silent,
@@ -149,7 +149,7 @@ class Pieces(EventLog):
     def _read(self, number: int) -> EventLog:
         name = f"piece {number} of {len(self.files)} that the log was split into"
         try:
-            log = read_parquet(self.files[number])
+            log = read_parquet(*self.files[number])
         except (OSError, LogError) as error:
             told = error.message if isinstance(error, LogError) else error.strerror
             problem = f"{name} was damaged or removed meanwhile: {told}"
@@ -197,10 +197,26 @@ class Facts:
         """Tell whether a piece of so many rows is judged."""
         return self.most_rows is None or rows <= self.most_rows
 
-    def add(self, log: EventLog, name: str) -> None:
-        """Take in the rows that come next."""
-        self.rows += len(log)
-        for answer, (times, longest_ns) in answers(log).items():
+    @classmethod
+    def of(cls, log: EventLog) -> Self:
+        """The facts of some rows."""
+        told = answers(log)
+        return cls(
+            rows=len(log),
+            kinds=dict(told),
+            numbered=not {0, NULL}.issuperset(log.extremes("sequence") or ()),
+            distinct={"bytes": set(log.distinct("bytes"))},
+            undecided=set(log.metadata.get("undecided_statuses", ())),
+        )
+
+    def add(self, more: Self, name: str) -> None:
+        """Take in the facts of the rows that come next.
+
+        Raises:
+            LogError: the log is of several runs.
+        """
+        self.rows += more.rows
+        for answer, (times, longest_ns) in more.kinds.items():
             known, longest = self.kinds.get(answer, Tally(0, None))
             both = [one for one in (longest, longest_ns) if one is not None]
             self.kinds[answer] = Tally(known + times, max(both, default=None))
@@ -211,9 +227,14 @@ class Facts:
                 "a log that is judged in pieces is of one run; or give it more --memory",
             )
         (self.run,) = runs
-        self.numbered |= not {0, NULL}.issuperset(log.extremes("sequence") or ())
-        self.distinct["bytes"] |= log.distinct("bytes")
-        self.undecided |= set(log.metadata.get("undecided_statuses", ()))
+        self.numbered |= more.numbered
+        self.distinct["bytes"] |= more.distinct["bytes"]
+        self.undecided |= more.undecided
+
+    def noted(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The metadata of the whole log, with what rows showed of it."""
+        undecided = sorted(self.undecided)
+        return {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

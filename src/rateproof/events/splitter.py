@@ -2,7 +2,7 @@
 
 import shutil
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
@@ -19,6 +19,7 @@ from rateproof.events.log import COLUMNS, EventLog
 from rateproof.events.parquet import array_of, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Facts, Pieces
+from rateproof.events.places import to_write
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
@@ -86,18 +87,23 @@ def in_pieces(
                 asked = log.rows, memory, place.folder, name
                 count = pieces_needed(*asked, say, half=free is not None)
                 splitter = Splitter(place, count, name, memory)
-                pieces = split(log, splitter, _turn(memory), prepared, say)
-            takes = _BASE + pieces.most_rows * _BYTES_IN_TURN + _MEGABYTE
-            pieces.leave_out(_fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
+                pieces = split(log, splitter, rows_at_once(memory), prepared, say)
+            bound(pieces, memory)
             yield pieces
 
 
-def _fitting(memory: int) -> int:
+def bound(pieces: Pieces, memory: int) -> None:
+    """Leave out the pieces that cannot be judged in so much memory, each of them of one key."""
+    takes = _BASE + pieces.most_rows * _BYTES_IN_TURN + _MEGABYTE
+    pieces.leave_out(fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
+
+
+def fitting(memory: int) -> int:
     """Rows that can be judged at a time."""
     return (memory - _BASE) // _BYTES_IN_TURN
 
 
-def _turn(memory: int) -> int:
+def rows_at_once(memory: int) -> int:
     """Rows that can be shared out at a time."""
     return (memory - _BASE) // _BYTES_TO_SPLIT
 
@@ -108,13 +114,13 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
     if told is None:
         return None
     facts, most = Facts.read(told["facts"]), told["most"]
-    if any(_fitting(memory) < rows <= most for rows in facts.of_piece.values()):
+    if any(fitting(memory) < rows <= most for rows in facts.of_piece.values()):
         return None  # what is larger than that is of one key
     say(
         f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
         "from a check that was killed: it goes on there"
     )
-    files = {number: place.folder / name for number, name in enumerate(told["files"])}
+    files = {number: (place.folder / name,) for number, name in enumerate(told["files"])}
     return Pieces(files, facts, told["metadata"], say)
 
 
@@ -136,6 +142,21 @@ def pieces_needed(
         CannotWrite: the disk has no room for the pieces.
     """
     required_native("a log that does not fit in memory")
+    count, needs = pieces_of(rows, memory), rows * _DISK_A_ROW
+    say(
+        f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
+        f": {count} pieces by key go to {folder}, at most {_size(needs)} in all, and are removed afterwards"
+    )
+    refuse_full(folder, rows, name)
+    return count
+
+
+def pieces_of(rows: int, memory: int) -> int:
+    """Number of pieces of so many rows in all, each of which can be judged in so much memory.
+
+    Raises:
+        InvalidArgument: more than there can be.
+    """
     count = -(-rows * _BYTES_IN_TURN * 5 // (4 * max(1, memory - _BASE)))
     if count > _MOST_PIECES:
         least = _BASE + rows * _BYTES_IN_TURN * 5 // (4 * _MOST_PIECES)
@@ -143,17 +164,21 @@ def pieces_needed(
             f"--memory {_size(memory)} is too little for {rows:,} requests",
             f"at least {_size(least + _MEGABYTE)}",
         )
+    return count
+
+
+def refuse_full(folder: Path, rows: int, name: str) -> None:
+    """Refuse a folder that has no room for the pieces of so many rows.
+
+    Raises:
+        CannotWrite: it has not.
+    """
     needs, free = rows * _DISK_A_ROW, shutil.disk_usage(folder).free
-    say(
-        f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
-        f": {count} pieces by key go to {folder}, at most {_size(needs)} in all, and are removed afterwards"
-    )
     if needs > free:
         raise CannotWrite(
             f"{folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
             "TMPDIR names another disk; with more --memory nothing is written",
         )
-    return count
 
 
 def _size(number: int) -> str:
@@ -174,8 +199,8 @@ def split(
         CannotWrite: the disk is full.
     """
     progress = Progress("splitting", log.rows, say)
-    turns = ((log.read(turn, keys=False), log.keys(turn)) for turn in _turns(log.groups, most_rows))
-    with closing(ahead(turns)) as read:
+    groups = turns(log.groups, most_rows)
+    with closing(ahead((log.read(turn, keys=False), log.keys(turn)) for turn in groups)) as read:
         for rows, keys in read:
             first = splitter.rows
             name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
@@ -186,7 +211,8 @@ def split(
     return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
 
 
-def _turns(groups: list[int], most_rows: int) -> Iterator[range]:
+def turns(groups: Sequence[int], most_rows: int) -> Iterator[range]:
+    """Row groups in ranges of at most so many rows, or of one group."""
     start, rows = 0, 0
     for at, more in enumerate(groups):
         if rows and rows + more > most_rows:
@@ -205,6 +231,7 @@ class Splitter:
         name: of the log, for messages.
         memory: bytes that may be taken: a piece that does not fit is split again; None: it is not.
         prefix: of the names of files.
+        first: number of the first row in the whole log.
     """
 
     def __init__(
@@ -215,9 +242,10 @@ class Splitter:
         memory: int | None = None,
         *,
         prefix: str = "",
+        first: int = 0,
     ) -> None:
-        self.name, self._prefix = name, prefix
-        self._place, self._count, self._memory, self._facts = place, count, memory, Facts()
+        self.name, self._prefix, self._first = name, prefix, first
+        self._place, self._count, self._memory, self.facts = place, count, memory, Facts()
         self._rows: dict[int, int] = {}
         self._native, self._pa = required_native("splitting a log"), require_pyarrow()
         self._writers: dict[int, Any] = {}
@@ -225,7 +253,7 @@ class Splitter:
     @property
     def rows(self) -> int:
         """Number of rows so far."""
-        return self._facts.rows
+        return self.facts.rows
 
     def add(self, rows: EventLog, keys: Any = None) -> None:
         """Share out the rows that come next.
@@ -238,8 +266,8 @@ class Splitter:
             LogError: the log is of several runs.
             CannotWrite: the disk is full.
         """
-        first = self._facts.rows
-        self._facts.add(rows, self.name)
+        first = self._first + self.facts.rows
+        self.facts.add(Facts.of(rows), self.name)
 
         def where(places: Any) -> Any:
             return self._pa.compute.add(places.cast(self._pa.int64()), first)
@@ -253,40 +281,39 @@ class Splitter:
         Raises:
             CannotWrite: the disk is full.
         """
-        rows = dict(fit for piece in self.closed() for fit in self._that_fit(*piece))
+        rows = dict(fit for piece in self.closed().values() for fit in self._that_fit(*piece))
         self._pa.default_memory_pool().release_unused()
-        facts, undecided = self._facts, sorted(self._facts.undecided)
+        facts, told = self.facts, self.facts.noted(metadata)
         facts.of_piece = dict(enumerate(rows.values()))
-        told = {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
-        files = dict(enumerate(rows))
+        files = {number: (path,) for number, path in enumerate(rows)}
         note = {
-            "most": facts.rows if self._memory is None else _fitting(self._memory),
+            "most": facts.rows if self._memory is None else fitting(self._memory),
             "files": [path.name for path in rows],
             "facts": facts.to_json(),
             "metadata": told,
         }
-        self._write(lambda: self._place.note(files, note))
+        self._write(lambda: self._place.note(rows, note))
         return Pieces(files, facts, told, say)
 
-    def closed(self) -> list[tuple[Path, int]]:
-        """The files, whole now, and the rows of each."""
+    def closed(self) -> dict[int, tuple[Path, int]]:
+        """By the number of each piece its file, whole now, and its rows."""
         for writer in self._writers.values():
             self._write(writer.close)
-        return [(self._file(number), rows) for number, rows in sorted(self._rows.items())]
+        return {number: (self._file(number), rows) for number, rows in sorted(self._rows.items())}
 
     def _that_fit(self, path: Path, rows: int) -> list[tuple[Path, int]]:
         """A piece that fits in memory, or what it is split into: none with two keys is larger."""
-        if self._memory is None or rows <= _fitting(self._memory):
+        if self._memory is None or rows <= fitting(self._memory):
             return [(path, rows)]
         with opened(path) as log:
-            found = [] if log is None else self._split_again(log, path.stem, self._memory)
+            found = [] if log is None else self.split_again(log, path.stem, self._memory)
         path.unlink()
         return found
 
-    def _split_again(self, log: ParquetLog, name: str, memory: int) -> list[tuple[Path, int]]:
+    def split_again(self, log: ParquetLog, name: str, memory: int) -> list[tuple[Path, int]]:
         """Put as many keys of a piece together as fit; one that does not fit is alone."""
-        pa, most, turns = self._pa, _fitting(memory), list(_turns(log.groups, _turn(memory)))
-        each = [log.keys(groups).cast(pa.binary()).value_counts() for groups in turns]
+        pa, most, several = self._pa, fitting(memory), [*turns(log.groups, rows_at_once(memory))]
+        each = [log.keys(groups).cast(pa.binary()).value_counts() for groups in several]
         counted = pa.concat_tables(map(pa.Table.from_struct_array, each)).group_by("values")
         known = counted.aggregate([("counts", "sum")])
         parts, held = array("i"), 0
@@ -296,12 +323,12 @@ class Splitter:
             held = count if begin else held + count
         finer = Splitter(self._place, parts[-1] + 1, self.name, prefix=f"{name}-")
         part_of = pa.Array.from_buffers(pa.int32(), len(parts), [None, pa.py_buffer(parts)])
-        for groups in turns:
+        for groups in several:
             rows, keys = log.read(groups, keys=False), log.keys(groups)
             own = pa.compute.index_in(keys.cast(pa.binary()), known["values"].combine_chunks())
             of = _numbers(part_of.take(own))
             finer.share_out(rows, keys, of, array_of(pa, rows, WHERE).take)
-        return finer.closed()
+        return [*finer.closed().values()]
 
     def _write(self, work: Callable[[], None]) -> None:
         try:
@@ -385,8 +412,8 @@ class Splitter:
         if number not in self._writers:
             delta = [name for name in (*_COLUMNS, WHERE) if name.endswith("_ns")] + ["sequence"]
             self._writers[number] = self._pa.parquet.ParquetWriter(
-                str(self._file(number)),
-                schema,
+                **to_write(self._file(number)),
+                schema=schema,
                 compression="lz4",
                 write_statistics=False,
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -29,13 +29,13 @@ class Workplace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def note(self, files: Mapping[int, Path], told: Mapping[str, Any]) -> None:
+    def note(self, files: Iterable[Path], told: Mapping[str, Any]) -> None:
         """Note that these files are whole, with what is to be known of them.
 
         Raises:
             OSError: the disk is full.
         """
-        sizes = {path.name: path.stat().st_size for path in files.values()}
+        sizes = {path.name: path.stat().st_size for path in files}
         unfinished = self.folder / f"{_NOTE}.new"
         unfinished.write_text(json.dumps({"sizes": sizes, "told": told}), encoding="ascii")
         unfinished.replace(self.folder / _NOTE)

@@ -28,8 +28,9 @@ from rateproof.hunt.signals import NO_VERDICT, Signals
 from rateproof.output import columns, say
 from rateproof.prove import CONSISTENT, VIOLATED
 from rateproof.simulate.consent import allow_target, allowed_rate
+from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.tokens import Tokens
-from rateproof.simulate.transports import default_name, named
+from rateproof.simulate.transports import default_name, named, sender
 from rateproof.units import SECOND_NS, format_duration
 
 
@@ -82,6 +83,10 @@ def tested(
             stack.enter_context(signals.handled())
         totals = Totals(settings.claims, allow_untested=settings.allow_untested)
         try:
+            if settings.on is not None:
+                transport, check = stack.enter_context(sender(settings.transport, on=settings.on))
+                check(_first(settings))
+                rig = replace(rig, transport=transport)
             child = server_for(settings)
             if child is not None:
                 stack.push(child)
@@ -112,10 +117,19 @@ def rigged(settings: TestSettings, stop: threading.Event) -> Rig:
         InvalidArgument: a value that no iteration could be run with.
     """
     transport = named(settings.transport or default_name())
-    first, _ = traffic(settings, 1)
-    given = settings.keys and Tokens(settings.keys.keys)
-    settings.scenario(first.groups, duration_ns=first.duration_ns, tokens=given)
+    _first(settings)
     return Rig(settings, transport, stop, keyring=Keyring.of(settings))
+
+
+def _first(settings: TestSettings) -> Scenario:
+    """The scenario of the first iteration."""
+    first, _ = traffic(settings, 1)
+    return settings.scenario(
+        first.groups,
+        duration_ns=first.duration_ns,
+        tokens=settings.keys and Tokens(settings.keys.keys),
+        max_requests=settings.max_requests,
+    )
 
 
 def _iterate_until_done(
@@ -179,6 +193,7 @@ def subject_of(settings: TestSettings) -> Subject:
         "Timeout": format_duration(settings.timeout_ns),
         "Most requests a second": None if settings.max_rate is None else f"{settings.max_rate:g}",
         "Transport": settings.transport or default_name(),
+        "Sent on": settings.on,
         "Server started by": settings.start,
         "Nemesis": ", ".join(settings.nemesis),
     }

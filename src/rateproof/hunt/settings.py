@@ -30,6 +30,7 @@ class TestSettings(Sending):
         iterations: how many; None: until stopped.
         start: a command that serves at the target, started and ended by this test;
             None: see `own` and `may_start`.
+        on: the cluster whose workers send; None: this process does.
         nemesis: what is done to a server that was started here, see `plan`.
         recipe: run just this instead of what is drawn.
         endpoint: its name in the settings file, if it has one.
@@ -48,6 +49,7 @@ class TestSettings(Sending):
     may_start: bool
     iterations: int | None
     duration_ns: int | None
+    on: str | None
     max_requests: int | None
     start: str | None
     nemesis: tuple[str, ...]

@@ -21,6 +21,7 @@ from rateproof.options.forms import (
     NAME,
     NETWORKS,
     NEW_FILE,
+    ON,
     PATHS,
     POLICY,
     PROXIES,
@@ -141,6 +142,7 @@ _ADDRESS = (
     Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
     Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
 )
+_FLOOD_EXEMPT = Option("flood_exempt", NETWORKS, "whose new clients get room without end", "")
 _CONFIG = Option(
     "config",
     IN_TOML,
@@ -148,6 +150,13 @@ _CONFIG = Option(
     otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
 )
 _LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
+_ON = Option(
+    "on",
+    ON,
+    "who does the work: dask (processes on this machine), or a scheduler such as tcp://HOST:8786",
+    otherwise="this process",
+)
+_SENT_ON = replace(_ON, help=f"who sends: {_ON.help.partition(': ')[2]}")
 _FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
 _ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
 
@@ -187,7 +196,7 @@ _SERVE = Verb(
             ),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
             Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
-            Option("flood_exempt", NETWORKS, "whose new clients get room without end", ""),
+            _FLOOD_EXEMPT,
             Option(
                 "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
             ),
@@ -225,6 +234,7 @@ _SERVICE = Verb(
             ),
             Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
+            Option("connections", whole(1, 2**20), "most that are open at once", "10000"),
             Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
             Option("tls_cert", text(metavar="FILE"), "speak TLS: a certificate with its chain"),
             Option("tls_key", text(metavar="FILE"), "its key"),
@@ -233,6 +243,7 @@ _SERVICE = Verb(
         "the store": (
             Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
+            _FLOOD_EXEMPT,
         ),
         OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
     },
@@ -270,6 +281,7 @@ _SIMULATE = Verb(
             replace(_SEED, help="of the schedule"),
             Option("max_connections", _COUNT, "open at once, of all clients together"),
             Option("threads", whole(1, 256), "that send natively", otherwise="one a core"),
+            _SENT_ON,
         ),
         PROMISE: (
             replace(
@@ -299,7 +311,7 @@ _SIMULATE = Verb(
         "simulate http://127.0.0.1:5000/login -X POST -H 'Accept: */*' --behaviour race",
     ),
     waits=True,
-    unfiled="scenario clients connections behaviour rate threads transport yes log plain json",
+    unfiled="scenario clients connections behaviour rate threads on transport yes log plain json",
 )
 
 _TEST = Verb(
@@ -310,6 +322,7 @@ _TEST = Verb(
         REQUEST: (
             replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
             *_SENDING[1:],
+            _SENT_ON,
         ),
         LENGTH: (
             Option(
@@ -479,6 +492,7 @@ _CHECK = Verb(
                 "beyond which a log in Parquet or of a server is split by key on disk",
                 otherwise="half of what is free",
             ),
+            _ON,
         ),
         "access logs": _ACCESS_LOGS,
         "a log that grows": (

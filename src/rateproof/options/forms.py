@@ -36,6 +36,7 @@ _RATE = number(0, 1e6, open_below=True, of="requests a second")
 _METHOD = r"(?!CONNECT$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"
 _TO_WRITE_FORM = "query:NAME, header:NAME, cookie:NAME, path:2 or json:NAME"
 _SIZE_FORM = "a size, such as 500MB or 4GiB"
+_ON_FORM = "dask (workers on this machine), or a Dask scheduler such as tcp://10.0.0.1:8786"
 _SHARE_FORM = "a percentage, such as 0.1%"
 _PAIR_FORM = "NAME: VALUE, such as 'Accept: text/*'; VALUE or all: @FILE or @env:NAME"
 _PARAMETER_FORM = "NAME=VALUE; VALUE: @FILE or @env:NAME, too"
@@ -129,6 +130,14 @@ def _size(text: str) -> int:
     if not size:
         raise InvalidArgument(f"{text!r} is no size", _SIZE_FORM)
     return size
+
+
+def _on(text: str) -> str:
+    if not re.fullmatch(
+        r"dask|(tcp|tls)://(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+):[0-9]{1,5}", text, re.ASCII
+    ):
+        raise InvalidArgument(f"{text!r} is no cluster", _ON_FORM)
+    return text
 
 
 def _windows(text: str) -> tuple[int, ...]:
@@ -304,6 +313,7 @@ STATUSES: Final = Series(whole(100, 999), 1, frozenset, _STATUS_FORM, "STATUSES"
 RATE: Final = replace(_RATE, parse=_rate)
 SHARE: Final = text(_share, form=_SHARE_FORM, metavar="PERCENT")
 SIZE: Final = text(_size, form=_SIZE_FORM, metavar="SIZE")
+ON: Final = text(_on, form=_ON_FORM, metavar="CLUSTER")
 WINDOWS: Final = text(_windows, form="durations, such as 1s,1m,1h", metavar="TIMES")
 TOLERANCE: Final = whole(0, 100_000, of="parts per million, such as 500ppm,", unit="ppm")
 FILE: Final = replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
-from rateproof.checking import reading_of
+from rateproof.checking.named_log import reading_of
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.rotation import found as found_files

@@ -75,7 +75,7 @@ class Refutation:
                 given=standing,
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
-            schedules += self._saving(left, min(most_ns, spare_ns))
+            schedules += self._saving(left, spare_ns - kept_ns)
             if not schedules and not standing and longer == 1:
                 longer = 2
                 continue

@@ -92,19 +92,12 @@ class Rounds:
     def hypotheses(self) -> Hypotheses:
         """Find the limiters that explain everything so far, from the start."""
         course = self.course
-        keys: list[History] = course.keys
-        limits = [course.limit]
-        if course.shared:
-            keys = [self._joint()]
-            limits.append(course.limit + 1)  # a request before the burst may have counted
-        for limit in limits:
-            found = Hypotheses(
-                self.recovery._replace(limit=limit),
-                self.spending.budget.time_ns,
-                self._families,
-                interval_ns=course.interval_ns,
-            )
-            found.learn(keys)
+        limits = [
+            course.limit,
+            course.limit + course.shared,
+        ]  # one before the burst may have counted
+        for limit in dict.fromkeys(limits):
+            found = self._explaining(self.recovery._replace(limit=limit), self._families)
             if found.boxes:
                 course.limit = limit
                 break
@@ -112,13 +105,17 @@ class Rounds:
 
     def unnamed(self) -> Hypotheses:
         """The limiters that explain so much that they are never named, where nothing else explains everything."""
+        return self._explaining(self.recovery, UNNAMED)
+
+    def _explaining(self, recovery: Recovery, families: Sequence[LimiterFamily]) -> Hypotheses:
+        """The limiters of some families that explain everything so far, from the start."""
         found = Hypotheses(
-            self.recovery,
+            recovery,
             self.spending.budget.time_ns,
-            UNNAMED,
+            families,
             interval_ns=self.course.interval_ns,
         )
-        found.learn(self.course.keys)
+        found.learn([self._joint()] if self.course.shared else self.course.keys)
         return found
 
     def to_stand(self, kind: Kind) -> list[tuple[int, Steps]]:

@@ -1,6 +1,7 @@
 """The keys that every name has to stand, and those that tell closely when a key comes back."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 
 from rateproof.probe.block_length import LONGEST, enough_gaps
@@ -105,7 +106,13 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         if kind.timeless:
             busy = (*busy, (again_ns + early_ns, 1), (again_ns + late_ns, more))
         chosen.append(busy)
+    if not all(map(_in_order, chosen)):  # answers take as long as what comes back
+        return []
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _in_order(steps: Steps) -> bool:
+    return all(one < two for one, two in pairwise((-1, *(at_ns for at_ns, _ in steps))))
 
 
 def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:

@@ -1,6 +1,8 @@
 """Audit of a generator: how well it kept its own schedule, and what is unreliable for that."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Self
 
 from rateproof.simulate.histogram import Histogram
 from rateproof.units import SECOND_NS, counted
@@ -8,12 +10,14 @@ from rateproof.units import SECOND_NS, counted
 SATURATED = 0.9
 """A generator on one core has none to spare above this share of it."""
 
-_LAGS = ("lag", "own_lag")
+_LAGS: Final = ("lag", "own_lag")
+_GREATEST: Final = frozenset({"overrun", "stall_max_ns", "tolerance_ns"})
 _RANKS = ((50, "p50"), (99, "p99"), (100, "max"))
 _MS = 1e6
 _AFFECTED = "latencies are unreliable, counts and verdicts are not"
 
 
+@dataclass(slots=True, kw_only=True)
 class Audit:
     """Counts what a generator did, request by request, in constant memory.
 
@@ -26,31 +30,63 @@ class Audit:
     Not locked.
 
     Args:
+        requests: that were sent.
+        paced: those that waited for a slot of `max_rate`.
+        lag: of each.
+        own_lag: of each, and of those that were dropped by the generator's fault.
+        late: those with an own lag above the tolerance.
+        dropped: requests that were due before the end and never sent.
+        stalls: turns of a generator's loop that came later than the tolerance.
+        stall_max_ns: by how much at most.
+        stalled_ns: and in all.
+        waited: late ones that waited for one of the connections that were allowed.
+        unsent: requests that got no further than this machine.
+        overrun: rows came faster than their reader took them.
+        reconnects: how often a lane opened a connection after another one of its own.
+        cpu_ns: what the generator's threads used, of all cores together.
+        wall_ns: how long the run took, for each of them that is watched.
         tolerance_ns: own lag above it is late, a loop's turn above it a stall.
     """
 
-    def __init__(self, tolerance_ns: int) -> None:
-        self._tolerance_ns = tolerance_ns
-        self._lags = {name: Histogram() for name in _LAGS}
-        self._requests = 0
-        self._paced = 0
-        self._late = 0
-        self._dropped = 0
-        self._stalls = 0
-        self._stall_max_ns = 0
-        self._stalled_ns = 0
-        self._unsent = 0
+    requests: int = 0
+    paced: int = 0
+    lag: Histogram = field(default_factory=Histogram)
+    own_lag: Histogram = field(default_factory=Histogram)
+    late: int = 0
+    dropped: int = 0
+    stalls: int = 0
+    stall_max_ns: int = 0
+    stalled_ns: int = 0
+    waited: int = 0
+    unsent: int = 0
+    overrun: bool = False
+    reconnects: int = 0
+    cpu_ns: int = 0
+    wall_ns: int = 0
+    tolerance_ns: int = 0
+
+    @classmethod
+    def read(cls, counts: Mapping[str, Any]) -> Self:
+        """The audit of the native engine, which counts the same."""
+        lags = {name: Histogram(*counts[name]) for name in _LAGS}
+        return cls(**{**counts, **lags})
+
+    def add(self, other: Self) -> None:
+        """Count what another generator of the same run did."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Histogram):
+                mine.merge(theirs)
+            else:
+                joined = max if each.name in _GREATEST else sum
+                setattr(self, each.name, joined((mine, theirs)))
 
     def sent(self, lag_ns: int, own_lag_ns: int, *, paced: bool) -> None:
         """Count a request; `paced`: it waited for a slot of `max_rate`."""
-        self._requests += 1
-        self._paced += paced
-        self._lags["lag"].add(lag_ns)
+        self.requests += 1
+        self.paced += paced
+        self.lag.add(lag_ns)
         self._overdue(own_lag_ns)
-
-    def unsent(self) -> None:
-        """Count a request that was `sent` too, and got no further than this machine."""
-        self._unsent += 1
 
     def drop(self, count: int, own_lag_ns: int | None) -> None:
         """Count requests that were due before the end and never sent.
@@ -61,45 +97,33 @@ class Audit:
                 the first: a bound from below of the lag that it would have
                 had. None where the server was.
         """
-        self._dropped += count
+        self.dropped += count
         if own_lag_ns is not None:
             self._overdue(own_lag_ns)
 
     def _overdue(self, own_lag_ns: int) -> None:
-        self._lags["own_lag"].add(own_lag_ns)
-        self._late += own_lag_ns > self._tolerance_ns
+        self.own_lag.add(own_lag_ns)
+        self.late += own_lag_ns > self.tolerance_ns
 
     def turn(self, late_ns: int) -> None:
         """Count a turn of the generator's loop that came so much later than it was to."""
-        if late_ns > self._tolerance_ns:
-            self._stalls += 1
-            self._stalled_ns += late_ns
-            self._stall_max_ns = max(self._stall_max_ns, late_ns)
+        if late_ns > self.tolerance_ns:
+            self.stalls += 1
+            self.stalled_ns += late_ns
+            self.stall_max_ns = max(self.stall_max_ns, late_ns)
 
-    def figures(self, cpu_ns: int, wall_ns: int, *, reconnects: int = 0) -> dict[str, Any]:
-        """Everything that was counted, as the log's `metadata["audit"]`.
-
-        Args:
-            cpu_ns: what the generator's threads used, of all cores together.
-            wall_ns: how long the run took.
-            reconnects: how often a lane opened a connection after another one of its own.
-        """
-        figures: dict[str, Any] = {"requests": self._requests, "paced": self._paced}
-        for name, lags in self._lags.items():
-            figures |= {f"{name}_{suffix}_ns": lags.percentile(rank) for rank, suffix in _RANKS}
-        return figures | {
-            "late": self._late,
-            "dropped": self._dropped,
-            "stalls": self._stalls,
-            "stall_max_ns": self._stall_max_ns,
-            "stalled_ns": self._stalled_ns,
-            "waited": 0,  # for a connection: here every lane has its own
-            "unsent": self._unsent,
-            "overrun": False,
-            "reconnects": reconnects,
-            "wall_ns": wall_ns,
-            "cpu_share": round(cpu_ns / wall_ns, 4) if wall_ns > 0 else 0.0,
-        }
+    def figures(self) -> dict[str, Any]:
+        """Everything that was counted, as the log's `metadata["audit"]`."""
+        counts = {each.name: getattr(self, each.name) for each in fields(self)}
+        figures: dict[str, Any] = {}
+        for name, value in counts.items():
+            if isinstance(value, Histogram):
+                of = {f"{name}_{suffix}_ns": value.percentile(rank) for rank, suffix in _RANKS}
+                figures |= of
+            elif name not in {"cpu_ns", "tolerance_ns"}:
+                figures[name] = value
+        share = self.cpu_ns / self.wall_ns if self.wall_ns > 0 else 0.0
+        return figures | {"cpu_share": round(share, 4)}
 
 
 def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
@@ -111,8 +135,8 @@ def judgement(audit: dict[str, Any], tolerance_ns: int) -> dict[str, Any]:
     it was ended. What the server or `max_rate` held up is no fault of the generator's.
 
     Args:
-        audit: as `Audit.figures` gives it; the native engine counts the same.
-            Figures of an older log may be missing: they are taken for 0.
+        audit: as `Audit.figures` gives it. Figures of an older log may be missing: they are
+            taken for 0.
         tolerance_ns: the scenario's `lag_tolerance_ns`.
 
     Returns:

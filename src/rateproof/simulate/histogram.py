@@ -4,6 +4,7 @@ The reference of `rust/simulate/src/histogram.rs`.
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 from rateproof.errors import InvalidArgument
 
@@ -51,6 +52,15 @@ class Histogram:
         self.max = value if self.max is None else max(self.max, value)
         bucket = bucket_of(value)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+
+    def merge(self, other: Self) -> None:
+        """Count everything that the other one counted."""
+        if other.min is None or other.max is None:
+            return
+        self.min = other.min if self.min is None else min(self.min, other.min)
+        self.max = other.max if self.max is None else max(self.max, other.max)
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def percentile(self, percent: float) -> int | None:
         """The nearest-rank percentile, within the bound of the class; 100 is the exact maximum.

@@ -76,6 +76,29 @@ class Group:
         CLIENTS.hold("connections", self.connections)
 
 
+class Shard(NamedTuple):
+    """One of so many parts of a run: the clients whose number leaves it as remainder, all they do.
+
+    Draws and identities follow from a client's number, so they are the same in any number of
+    shards.
+    """
+
+    number: int
+    of: int
+
+    def share(self, first: int, count: int) -> tuple[int, int]:
+        """The first of this shard of so many numbers, and how many of them are.
+
+        >>> Shard(1, 3).share(2, 6)
+        (4, 2)
+        """
+        own = first + (self.number - first) % self.of
+        return own, max(0, -(-(first + count - own) // self.of))
+
+
+WHOLE: Final = Shard(0, 1)
+
+
 class Client(NamedTuple):
     """One client of a scenario.
 
@@ -141,6 +164,7 @@ class Scenario:
             of 100 requests later than this carries a warning; 1 us to 1 h.
         start_ns: the instant of CLOCK_MONOTONIC at which the run begins; None,
             or one that has passed by then: as soon as everything is ready.
+        shard: the part of it that is run, with its share of `max_rate` and `max_connections`.
 
     Raises:
         InvalidArgument: out of these bounds, a key that cannot hold an
@@ -169,6 +193,7 @@ class Scenario:
     insecure: bool = False
     lag_tolerance_ns: int = 10_000_000
     start_ns: int | None = None
+    shard: Shard = WHOLE
     written: tuple[bytes, ...] = field(default=(), init=False, repr=False)
     """The keys of `tokens` as they stand in a request."""
 
@@ -210,12 +235,19 @@ class Scenario:
         """Number of connections that they own in all."""
         return sum(group.clients * group.connections for group in self.groups)
 
+    def shares(self) -> list[tuple[Group, int, int]]:
+        """Each group, with the number of its first client in the shard, and how many it has there."""
+        ends = itertools.accumulate(group.clients for group in self.groups)
+        return [
+            (group, *self.shard.share(end - group.clients, group.clients))
+            for group, end in zip(self.groups, ends, strict=True)
+        ]
+
     def clients(self) -> Iterator[Client]:
-        """Every client, group by group."""
-        numbers = itertools.count()
-        for group in self.groups:
-            for _ in range(group.clients):
-                yield Client(self, next(numbers), group)
+        """Every client of the shard, group by group."""
+        for group, first, count in self.shares():
+            for place in range(count):
+                yield Client(self, first + place * self.shard.of, group)
 
     def template(self) -> RequestTemplate:
         """Every request as bytes, around the place of its identity."""

@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     ca_file: str
     insecure: bool
     transport: str
+    on: str
     timeout: str
     tolerance_ppm: int
     granularity: str

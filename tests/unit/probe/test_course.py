@@ -52,6 +52,17 @@ def test_limit_window_and_family_are_named(name, simulated):
     assert sender.requests <= Budget().requests
 
 
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_key_that_saves_what_it_does_not_use_is_left_alone_until_it_saves_no_more(
+    seed, simulated
+):
+    """Fresh keys have one permit of 5: a limit of 1 at first sight."""
+    name = "token-bucket, of which a fresh key has one"
+    course, _ = _course(simulated, simulated.make(name, 5, 2 * S), seed)
+    assert _named(course) == (name, 5, 400)
+    assert course.surprises == 0
+
+
 @pytest.mark.parametrize(("wrong", "rounds"), [(0, 1), (1, 2), (2, 2)])
 def test_a_first_surprise_leads_back_to_refutation_and_a_second_forbids_any_name(
     wrong, rounds, simulated, monkeypatch

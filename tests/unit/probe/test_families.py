@@ -119,6 +119,13 @@ def test_a_key_has_one_phase_for_good(window_ns, right):
     assert not explains(family, Box(5, S, S), [[*key, once_more]])
 
 
+def test_a_fresh_key_that_has_one_is_admitted_its_first_request():
+    family = next(each for each in FAMILIES if each.at_first is not None)
+    for admitted, right in ((0, False), (1, True), (2, False)):
+        burst = [Seen(BEGIN_NS, BEGIN_NS + 5, admitted, 3)]
+        assert explains(family, Box(4, S, S), [burst]) == right
+
+
 def test_answers_that_overlap_are_one_volley_and_later_ones_their_own():
     alone = Seen(40 * MS, 50 * MS, 0, 1)
     seen = [Seen(0, 10 * MS, 1, 0), Seen(2 * MS, 30 * MS, 1, 0), Seen(4 * MS, 9 * MS, 0, 1), alone]

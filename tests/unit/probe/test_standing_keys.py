@@ -11,6 +11,7 @@ from rateproof.probe.family import explains
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Box, volleys, widened
 from rateproof.probe.standing_keys import always, closely
+from rateproof.simulate.behaviours.schedule import Schedule
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS, WIDTH_NS = 10**15, 4 * MS
@@ -53,6 +54,13 @@ def test_a_limiter_of_the_family_stands_all_of_them(name, limit):
     limiter = simulated.LIMITERS[name](limit, S - S % limit, BEGIN_NS)
     assert closely(kind, BEGIN_NS, WIDTH_NS)
     assert _unexplained(limiter, kind) == 0
+
+
+@pytest.mark.parametrize("name", ["sliding-log", "token-bucket", "fixed-window"])
+def test_answers_that_take_as_long_as_the_window_leave_no_instant_just_before_its_end(name):
+    for window_ns in range(4 * MS, 120 * MS, 4 * MS):
+        for steps in closely(_kind(name, 5, window_ns), BEGIN_NS, 60 * MS):
+            Schedule(steps)  # raises where an instant is negative or out of order
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ TOLERANCE = 10 * MS
 
 
 def audited(own_lags, *, dropped=(), turns=(), cpu_share=0.1, tolerance=TOLERANCE):
-    audit = Audit(tolerance)
+    audit = Audit(tolerance_ns=tolerance, cpu_ns=round(cpu_share * 10**9), wall_ns=10**9)
     for own_lag in own_lags:
         audit.sent(own_lag + 1_000 * MS, own_lag, paced=False)
     for count, own_lag in dropped:
         audit.drop(count, own_lag)
     for turn in turns:
         audit.turn(turn)
-    return audit.figures(round(cpu_share * 10**9), 10**9)
+    return audit.figures()
 
 
 def said(figures, what):
@@ -33,14 +33,13 @@ def test_a_run_without_a_request_counts():
 
 
 def test_every_figure_is_there():
-    audit = Audit(TOLERANCE)
+    audit = Audit(tolerance_ns=TOLERANCE, cpu_ns=250, wall_ns=1_000, reconnects=3, unsent=1)
     audit.sent(5 * MS, 3 * MS, paced=True)
     audit.sent(70 * MS, 11 * MS, paced=False)
     audit.drop(4, None)
     audit.turn(12 * MS)
     audit.turn(10 * MS)
-    audit.unsent()
-    figures = audit.figures(250, 1_000, reconnects=3)
+    figures = audit.figures()
     assert figures == {
         "requests": 2,
         "paced": 1,

@@ -17,6 +17,8 @@ def bucket(*, empty: bool) -> Advance:
         sent_ns, received_ns, admitted, denied = seen
         spare = box.limit - 1
         if empty and full_low_ns == NEVER:
+            if not admitted:
+                return []
             full_low_ns = sent_ns + spare * box.low_ns
             full_high_ns = received_ns + spare * box.high_ns
         low_ns, high_ns = full_low_ns, full_high_ns

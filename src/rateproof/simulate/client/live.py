@@ -25,7 +25,7 @@ from rateproof.simulate.run_metadata import run_metadata
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target
-from rateproof.simulate.transports import check
+from rateproof.simulate.transports import sender
 
 __all__ = ["ClientSettings", "can_view", "run_client"]
 
@@ -67,7 +67,7 @@ def run_client(settings: ClientSettings) -> int:
         Unreachable: nothing answers at the URL.
         CannotWrite: the log cannot be written.
     """
-    settings.transport_in_use()
+    settings.check()
     if settings.log == "-" and sys.stdout is None:
         raise CannotWrite("cannot write the log: standard output is closed")
     draft = settings.scenario()  # every value is checked before the first question
@@ -125,8 +125,6 @@ def _run(
     *,
     viewed: bool,
 ) -> None:
-    name, transport = settings.transport_in_use()
-    check(name, scenario, threads=settings.threads)
     control = Control()
     figures = Figures(scenario.client_count, summary, extra=lambda: control.extra_clients)
     observers = [figures.observe]
@@ -136,11 +134,18 @@ def _run(
             each(events)
 
     with ExitStack() as stack:
+        transport, check = stack.enter_context(
+            sender(settings.transport, threads=settings.threads, on=settings.on)
+        )
+        check(scenario)
         writer = None
         if settings.log is not None:
             # The namespace of the identities is random: no server has seen them before.
             fresh = scenario.tokens is None
-            before = run_metadata(scenario, name) | {"fresh_keys": fresh, "complete": False}
+            before = run_metadata(scenario, settings.transport_in_use) | {
+                "fresh_keys": fresh,
+                "complete": False,
+            }
             writer = stack.enter_context(open_log_writer(settings.log, before))
             observers.append(writer.write)
         started: list[Future[EventLog]] = []
@@ -168,7 +173,7 @@ def _run(
         metadata |= after
         summary.conclude(after)
         if writer is not None:
-            writer.note(after | {"complete": True})
+            writer.note({"complete": True} | after)
 
 
 def can_view() -> bool:

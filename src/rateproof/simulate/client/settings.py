@@ -8,7 +8,7 @@ from typing import Any, Self
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
-from rateproof.simulate.transports import Transport, default_name, named
+from rateproof.simulate.transports import default_name, named
 
 _WITHOUT_FILE = ScenarioFile(Path(), (GroupPlan(Think.name, 1, 1, None, {}),), {})
 
@@ -23,6 +23,7 @@ class ClientSettings:
             file, a person at the terminal is asked, and without one there are 10.
         transport: name of what sends; None: the native one where there is one.
         threads: of the native transport; None: as many as it finds good.
+        on: the cluster whose workers send; None: this process does.
         log: file for every event; None for none.
         json: the summary as one JSON object.
         yes: do not ask before sending to another machine.
@@ -33,6 +34,7 @@ class ClientSettings:
     values: Mapping[str, Any] = field(default_factory=dict)
     transport: str | None = None
     threads: int | None = None
+    on: str | None = None
     log: str | None = None
     json: bool = False
     yes: bool = False
@@ -64,12 +66,16 @@ class ClientSettings:
         base = _WITHOUT_FILE if self.scenario_file is None else load(self.scenario_file)
         return base.scenario(**{**self.values, **overrides})
 
-    def transport_in_use(self) -> tuple[str, Transport]:
-        """The name of the transport, and the transport.
+    @property
+    def transport_in_use(self) -> str:
+        """The name of the transport."""
+        return self.transport or ("native" if self.on else default_name())
+
+    def check(self) -> None:
+        """Make sure that there is such a transport.
 
         Raises:
             InvalidArgument: there is none of this name here, or threads for
                 one that has its own.
         """
-        name = self.transport or default_name()
-        return name, named(name, threads=self.threads)
+        named(self.transport_in_use, threads=self.threads)

@@ -1,6 +1,7 @@
 """Ways of requests onto the wire: one scenario in, one event log out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ __all__ = [
     "check",
     "default_name",
     "named",
+    "sender",
 ]
 
 TRANSPORTS = ("native", "threads")
@@ -96,6 +98,37 @@ def named(name: str, *, threads: int | None = None) -> Transport:
         )
     run: Transport = module.run if threads is None else partial(module.run, threads=threads)
     return run
+
+
+@contextmanager
+def sender(
+    name: str | None, *, threads: int | None = None, on: str | None = None
+) -> Iterator[tuple[Transport, Callable[[Scenario], None]]]:
+    """Give a transport for as long as it is needed, and its check of a scenario; see `named`.
+
+    Args:
+        name: None: the best that there is.
+        threads: of the native one.
+        on: the cluster whose workers send; None: this process does.
+
+    Raises:
+        InvalidArgument, Unreachable: also where there is no such cluster.
+    """
+    if on is None:
+        name = name or default_name()
+        yield named(name, threads=threads), partial(check, name, threads=threads)
+        return
+    if name == "threads":
+        raise InvalidArgument(f"the threads transport with --on {on}", "workers send natively")
+    required_native("sending on other machines")
+    from rateproof.cluster import connected
+    from rateproof.simulate.transports import shards
+
+    with connected(on) as cluster:
+        yield (
+            partial(shards.run, cluster=cluster, threads=threads),
+            partial(shards.check, cluster=cluster, threads=threads),
+        )
 
 
 def check(name: str, scenario: Scenario, *, threads: int | None = None) -> None:

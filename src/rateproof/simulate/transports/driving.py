@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rateproof.events import EventLog
-from rateproof.simulate.audit import judgement
+from rateproof.simulate.audit import Audit, judgement
 from rateproof.simulate.control import Control
 from rateproof.simulate.run_metadata import control_metadata, start_metadata
 from rateproof.simulate.scenario import Scenario
@@ -25,6 +25,7 @@ def drive(
     log: EventLog,
     *,
     read: Callable[[float], EventLog | None],
+    join: Callable[[], Audit],
     control: Control,
     observe: Callable[[EventLog], None] | None,
     keep: bool,
@@ -33,9 +34,10 @@ def drive(
 
     Args:
         engine: of the run, begun. It is told to `steer`, `stop` and `abandon` every `LOOK_S`,
-            and says `start_ns`; its `join` gives the figures of `Audit`.
+            and says `start_ns`.
         log: with the metadata that is known before.
         read: the rows recorded within so many seconds; None once the run is over.
+        join: what the generator did, once it is over.
         control: of the run.
         observe: as of `Transport`.
         keep: as of `Transport`.
@@ -49,7 +51,7 @@ def drive(
                 log.extend(events)
             if observe is not None and len(events):
                 observe(events)
-        audit = engine.join()
+        audit = join()
     except BaseException:
         control.stop()
         engine.abandon()  # whoever interrupts does not want to wait
@@ -58,7 +60,7 @@ def drive(
         over.set()
         obedience.join()
     log.metadata |= start_metadata(engine.start_ns)
-    log.metadata |= judgement(audit, log.metadata["scenario"]["lag_tolerance_ns"])
+    log.metadata |= judgement(audit.figures(), log.metadata["scenario"]["lag_tolerance_ns"])
     log.metadata |= control_metadata(control)
     return log
 

@@ -13,6 +13,7 @@ from rateproof import linux
 from rateproof.core import required_native
 from rateproof.errors import InvalidArgument, Unreachable
 from rateproof.events import EventLog
+from rateproof.simulate.audit import Audit
 from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.control import Control
 from rateproof.simulate.run_metadata import run_metadata
@@ -50,26 +51,38 @@ def run(
         Unreachable: the host has no address.
     """
     loops, addresses = check(scenario, threads)
-    most, lanes = scenario.max_connections or MAX_CLIENTS, scenario.connection_count
+    lanes = scenario.connection_count
     spare = MAX_CLIENTS - lanes
     if scenario.max_connections is None:
         spare = min(spare, spare_descriptors(lanes + loops * _A_LOOP_HAS))
     bound_clients(scenario, control, spare)
-    engine = required_native("the native transport").Engine(
-        _settings(scenario, addresses, most, loops)
-    )
+    engine = engine_of(scenario, loops, addresses)
+    engine.begin(scenario.start_ns or 0, 0)
     log = EventLog(run_metadata(scenario, "native"))
     log.metadata["generator"]["threads"] = loops
 
     def read(timeout_s: float) -> EventLog | None:
-        if (batch := engine.read(timeout_s)) is None:
-            return None
-        length, columns = batch
-        if run_number:
-            columns["run"] = array("q", [run_number]).tobytes() * length
-        return EventLog.from_columns(columns, length)
+        batch = engine.read(timeout_s)
+        return None if batch is None else events_of(batch, run_number)
 
-    return drive(engine, log, read=read, control=control, observe=observe, keep=keep)
+    def join() -> Audit:
+        return Audit.read(engine.join())
+
+    return drive(engine, log, read=read, join=join, control=control, observe=observe, keep=keep)
+
+
+def engine_of(scenario: Scenario, loops: int, addresses: list[tuple[str, int]]) -> Any:
+    """Make an engine ready: nothing is sent before its `begin`; for the rest see `check`."""
+    settings = _settings(scenario, addresses, loops)
+    return required_native("the native transport").Engine(settings)
+
+
+def events_of(batch: tuple[int, dict[str, Any]], run_number: int) -> EventLog:
+    """The rows that an engine gave: how many, and their columns."""
+    length, columns = batch
+    if run_number:
+        columns["run"] = array("q", [run_number]).tobytes() * length
+    return EventLog.from_columns(columns, length)
 
 
 def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tuple[str, int]]]:
@@ -86,11 +99,17 @@ def check(scenario: Scenario, threads: int | None = None) -> tuple[int, list[tup
     loops = cores if threads is None else threads
     if not 1 <= loops <= MAX_LOOPS:
         raise InvalidArgument(f"threads is {threads!r}", f"a whole number from 1 to {MAX_LOOPS}")
-    most = scenario.max_connections or MAX_CLIENTS
+    most = _most_connections(scenario)
     loops = min(loops, most)
     addresses = _addresses(scenario.target)
-    _check_machine(min(most, scenario.connection_count), loops, addresses)
+    own = sum(clients * group.connections for group, _, clients in scenario.shares())
+    _check_machine(min(most, own), loops, addresses)
     return loops, addresses
+
+
+def _most_connections(scenario: Scenario) -> int:
+    """Connections that a shard may have open at once: at least one."""
+    return max(1, scenario.shard.share(0, scenario.max_connections or MAX_CLIENTS)[1])
 
 
 def _addresses(target: Target) -> list[tuple[str, int]]:
@@ -119,15 +138,18 @@ def _check_machine(connections: int, loops: int, addresses: list[tuple[str, int]
         )
 
 
-def _settings(
-    scenario: Scenario, addresses: list[tuple[str, int]], most: int, loops: int
-) -> dict[str, Any]:
+def _settings(scenario: Scenario, addresses: list[tuple[str, int]], loops: int) -> dict[str, Any]:
     template = scenario.template()
     target = scenario.target
     tls = None
     if target.scheme == "https":
         tls = (scenario.ca_file, scenario.insecure, target.host)
     connect_ns = scenario.connect_timeout_ns
+    pace_ns, shares = None, scenario.shares()
+    if scenario.max_rate is not None:
+        # Each client brings its share of the ceiling.
+        own = sum(clients for _, _, clients in shares) / scenario.client_count
+        pace_ns = rate_interval_ns(scenario.max_rate * own) if own else 1
     return {
         "addresses": addresses,
         "tls": tls,
@@ -136,9 +158,10 @@ def _settings(
         "head_bytes": template.head_bytes,
         "bodiless": scenario.method == "HEAD",
         "groups": [
-            (group.behaviour.program().code(), group.clients, group.connections)
-            for group in scenario.groups
+            (group.behaviour.program().code(), first, clients, group.connections)
+            for group, first, clients in shares
         ],
+        "shard": scenario.shard,
         "seed": scenario.seed,
         "namespace": scenario.namespace,
         "tokens": scenario.sent_keys,
@@ -146,10 +169,9 @@ def _settings(
         "max_requests": scenario.max_requests,
         "timeout_ns": scenario.timeout_ns,
         "connect_timeout_ns": scenario.timeout_ns if connect_ns is None else connect_ns,
-        "max_connections": most,
-        "pace_ns": None if scenario.max_rate is None else rate_interval_ns(scenario.max_rate),
+        "max_connections": _most_connections(scenario),
+        "pace_ns": pace_ns,
         "rejected_statuses": sorted(scenario.rejected_statuses),
         "tolerance_ns": scenario.lag_tolerance_ns,
-        "start_ns": scenario.start_ns or 0,
         "loops": loops,
     }

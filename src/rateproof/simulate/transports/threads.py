@@ -62,7 +62,15 @@ def run(
     engine = _Run(scenario, control, run_number)
     engine.start()
     log = EventLog(run_metadata(scenario, "threads"))
-    return drive(engine, log, read=engine.read, control=control, observe=observe, keep=keep)
+    return drive(
+        engine,
+        log,
+        read=engine.read,
+        join=engine.join,
+        control=control,
+        observe=observe,
+        keep=keep,
+    )
 
 
 def check(scenario: Scenario) -> None:
@@ -236,7 +244,7 @@ class _Lane(threading.Thread):
             self.row = None
             shared.seen.append(event)
             if event.error == "local":
-                shared.audit.unsent()
+                shared.audit.unsent += 1
             wait_s = event.retry_after_s
             wait_ns = None if wait_s is None else round(min(wait_s, 1e9) * SECOND_NS)
             self._reply = Reply(shared.age_ns(done_ns) - self._origin_ns, outcome, wait_ns)
@@ -265,7 +273,7 @@ class _Run:
         self.sequences, self.workers = itertools.count(), itertools.count()
         self.most = sys.maxsize if scenario.max_requests is None else scenario.max_requests
         self.state = threading.Condition()
-        self.audit = Audit(scenario.lag_tolerance_ns)
+        self.audit = Audit(tolerance_ns=scenario.lag_tolerance_ns)
         self.seen = EventLog()
         self.ends_ns = NEVER_NS if scenario.duration_ns is None else scenario.duration_ns
         self.stopped = False
@@ -275,7 +283,7 @@ class _Run:
         self._control = control
         self._lanes: list[_Lane] = []
         self._clients: list[list[_Lane]] = []
-        self._looked_ns = self._cpu_ns = self._reconnects = 0
+        self._looked_ns = 0
         self._given_up_ns = NEVER_NS
         self._failure: BaseException | None = None
 
@@ -314,8 +322,8 @@ class _Run:
         """Take leave of a lane; a failure ends the run."""
         with self.state:
             self._failure = self._failure or failure
-            self._cpu_ns += time.thread_time_ns()
-            self._reconnects += max(0, lane.connection.opened - 1)
+            self.audit.cpu_ns += time.thread_time_ns()
+            self.audit.reconnects += max(0, lane.connection.opened - 1)
         if failure is not None:
             self.stop()
 
@@ -370,12 +378,12 @@ class _Run:
             events, self.seen = self.seen, EventLog()
         return events if self._lanes or len(events) else None
 
-    def join(self) -> dict[str, Any]:
-        """The audit's figures: every lane has ended, or was given up."""
+    def join(self) -> Audit:
+        """The audit: every lane has ended, or was given up."""
         if self._failure is not None:
             raise self._failure
-        wall_ns = time.monotonic_ns() - self.start_ns
-        return self.audit.figures(self._cpu_ns, wall_ns, reconnects=self._reconnects)
+        self.audit.wall_ns = time.monotonic_ns() - self.start_ns
+        return self.audit
 
     # ------------------------------------------------------------- clients come and go
 

@@ -1,0 +1,271 @@
+"""Work done by other processes, on this machine or on many: the one place that knows Dask."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from rateproof import __version__, linux
+from rateproof.errors import InvalidArgument, Unreachable
+
+HERE: Final = "dask"
+"""The name of a cluster that is started on this machine, and goes at the end."""
+
+_ANSWER_S: Final = 10
+_CONNECT_S: Final = 60
+"""Seconds for the client to be ready, of a scheduler that has answered."""
+
+_WITHOUT_WORKER_S: Final = 30
+_LOOK_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What there is instead of a result where the one worker that had to do the work is gone.
+
+    Args:
+        worker: its address.
+    """
+
+    worker: str
+
+
+class Cluster:
+    """A Dask cluster that has work of this process done.
+
+    Args:
+        client: Dask's client of it, for what is not here.
+        name: of the cluster, for messages.
+        folder: one of this machine, which goes with a cluster that was started here; None: it
+            was not.
+        without_worker_s: seconds without any worker after which it is given up.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        folder: Path | None = None,
+        *,
+        without_worker_s: float = _WITHOUT_WORKER_S,
+    ) -> None:
+        self.client, self.folder = client, folder
+        self._name, self._without_worker_s = name, without_worker_s
+        self._placed: dict[str, str] = {}
+
+    def workers(self) -> dict[str, int]:
+        """The address of each worker, and how many tasks it does at once.
+
+        Raises:
+            Unreachable: the scheduler is gone, or has no worker.
+        """
+        found = self._there()
+        if not found:
+            raise self._no_worker()
+        return found
+
+    def submit(self, work: Callable[..., Any], *given: Any, worker: str | None = None) -> Any:
+        """Have a worker call a function, which has to be one that can be imported there.
+
+        Where a worker is killed, another one does its work from the beginning.
+
+        Args:
+            work: the function.
+            given: its arguments.
+            worker: the address of the only one that may do it; None: any.
+
+        Returns:
+            A future for `results`.
+
+        Raises:
+            Unreachable: the scheduler is gone.
+        """
+        to = {} if worker is None else {"workers": [worker]}
+        with self._heard():
+            future = self.client.submit(_do, __version__, work, *given, pure=False, **to)
+        if worker is not None:
+            self._placed[future.key] = worker
+        return future
+
+    def results(self, futures: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+        """The results of work, each with its place among the futures, as they come.
+
+        One is `Lost` where its only worker is gone. What is not finished when this ends, by an
+        error or by the caller, is cancelled.
+
+        Raises:
+            InvalidArgument: a worker has another version of rateproof.
+            Unreachable: the scheduler is gone, no worker is left, or one task ended several.
+            Exception: whatever a task raised.
+        """
+        from distributed import wait
+
+        left = {future: number for number, future in enumerate(futures)}
+        seen_s = time.monotonic()
+        try:
+            while left:
+                with self._heard(), self.client.as_current(), suppress(TimeoutError):
+                    wait([*left], timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+                done = [future for future in left if future.done()]
+                for future in done:
+                    with self._heard():
+                        result = future.result()
+                    yield left.pop(future), result
+                there = {} if done else self._there()
+                if done or there:
+                    seen_s = time.monotonic()
+                elif time.monotonic() - seen_s > self._without_worker_s:
+                    raise self._no_worker()
+                for future in [] if done else [*left]:
+                    worker = self._placed.get(future.key)
+                    if worker is not None and worker not in there and not future.done():
+                        self.client.cancel([future], force=True)
+                        yield left.pop(future), Lost(worker)
+        finally:
+            if left and self.client.status == "running":
+                self.client.cancel([*left], force=True)
+
+    def _there(self) -> dict[str, int]:
+        with self._heard():
+            found = self.client.scheduler_info(n_workers=-1)["workers"]
+        return {address: of["nthreads"] for address, of in sorted(found.items())}
+
+    def _no_worker(self) -> Unreachable:
+        return Unreachable(
+            f"{self._name} has no worker", f"start some: `dask worker {self._name}` on each machine"
+        )
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Say in our words what Dask says in its own."""
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+        from distributed.core import CommClosedError
+
+        try:
+            yield
+        except KilledWorker as error:
+            raise Unreachable(
+                f"{self._name}: one task ended {error.allowed_failures + 1} workers, the last at "
+                f"{error.last_worker.address}",
+                "a worker that takes more memory than it may is killed: give them more, or less --memory",
+            ) from error
+        except (CancelledError, FutureCancelledError, CommClosedError) as error:
+            raise Unreachable(
+                f"the Dask scheduler at {self._name} is gone", "start it, and this again"
+            ) from error
+
+
+@contextmanager
+def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
+    """The cluster that `--on` names.
+
+    Args:
+        on: `dask`, which starts one on this machine that goes at the end, or a scheduler's address.
+        workers: processes of one that is started here; None: one a processor.
+
+    Raises:
+        InvalidArgument: Dask is not installed, or a worker has another version of rateproof, or
+            none; the message names it.
+        Unreachable: no scheduler answers there within seconds, or it has no worker.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise InvalidArgument(
+            f"--on {on} needs Dask, which is not installed", "pip install 'rateproof[dask]'"
+        ) from error
+    with ExitStack() as stack:
+        asked: Any = on
+        folder = None
+        if on == HERE:
+            folder, asked = stack.enter_context(_started(workers or linux.processors()))
+        else:
+            _ask(on)
+        client = stack.enter_context(
+            distributed.Client(asked, timeout=_CONNECT_S, set_as_default=False)
+        )
+        cluster = Cluster(client, client.scheduler.address, folder)
+        cluster.workers()
+        _compare(client.run(version, "rateproof", on_error="return"))
+        yield cluster
+
+
+@contextmanager
+def _started(workers: int) -> Iterator[tuple[Path, Any]]:
+    """A folder, and a cluster of processes of one thread; each task sees to the memory that it takes."""
+    from distributed import LocalCluster
+
+    with (
+        TemporaryDirectory(prefix="rateproof-dask-") as folder,
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield Path(folder), cluster
+
+
+def _ask(address: str) -> None:
+    """Ask who is there: Dask's client itself leaves threads behind where nobody is."""
+    from distributed import Security
+    from distributed.core import CommClosedError, rpc
+
+    async def identity() -> Any:
+        arguments = Security().get_connection_args("client")
+        async with rpc(address, connection_args=arguments, timeout=_ANSWER_S) as there:
+            return await asyncio.wait_for(there.identity(), _ANSWER_S)
+
+    try:
+        found = asyncio.run(identity())
+    except (OSError, TimeoutError, CommClosedError) as error:
+        hint = "`dask scheduler` starts one"
+        raise Unreachable(f"no Dask scheduler answers at {address}", hint) from error
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"--on {address}: {error}", "tcp://HOST:PORT") from error
+    if found.get("type") != "Scheduler":
+        raise InvalidArgument(
+            f"--on {address} is a Dask {found.get('type', 'process').lower()}",
+            "the address of the scheduler",
+        )
+
+
+def _compare(versions: dict[str, Any]) -> None:
+    """Refuse workers whose rateproof is another."""
+    for address, told in sorted(versions.items()):
+        if isinstance(told, PackageNotFoundError):
+            raise InvalidArgument(
+                f"the worker {address} has no rateproof", f"install {__version__} there"
+            )
+        if isinstance(told, BaseException):
+            raise told
+        if told != __version__:
+            raise _other_version(address, told, __version__)
+
+
+def _other_version(address: str, there: str, here: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"the worker {address} has rateproof {there}, and this is {here}",
+        "the same version on every machine",
+    )
+
+
+def _do(asking: str, work: Callable[..., Any], *given: Any) -> Any:
+    """Do a task, on a worker: it may have come after the versions were compared."""
+    if asking != __version__:
+        from distributed import get_worker
+
+        raise _other_version(get_worker().address, __version__, asking)
+    return work(*given)

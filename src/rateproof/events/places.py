@@ -1,0 +1,62 @@
+"""Files on this machine or in another place that fsspec knows, such as s3://."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from rateproof.errors import InvalidArgument, LogError, Unreachable
+from rateproof.output import printable
+
+_INSTALL: Final = "pip install 'rateproof[dask]'"
+
+
+def path_of(name: str) -> Any:
+    """A file or folder by its name or its URL: a `Path`, or what behaves like one elsewhere.
+
+    Raises:
+        InvalidArgument: the URL's scheme is unknown, or needs a package that is not installed.
+        LogError: there is nothing.
+        Unreachable: the place does not answer, or lets nobody in.
+    """
+    scheme, separator, rest = name.partition("://")
+    if not separator:
+        return Path(name).absolute()
+    if scheme == "file":
+        return Path(rest).absolute()
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise InvalidArgument(f"{printable(name)} needs universal-pathlib", _INSTALL) from error
+    try:
+        path = UPath(name)
+        there = path.exists()
+    except (ImportError, ValueError) as error:
+        raise InvalidArgument(
+            f"{printable(name)}: {error}",
+            "file:// and s3:// (pip install s3fs), and what fsspec has",
+        ) from error
+    except Exception as error:  # each place has errors of its own
+        raise Unreachable(f"cannot reach {printable(name)}: {error}") from error
+    if not there:
+        raise LogError(f"cannot read {printable(name)}: No such file or directory")
+    return path
+
+
+def to_write(path: Any) -> dict[str, Any]:
+    """The arguments by which pyarrow writes there."""
+    if isinstance(path, Path):
+        return {"where": str(path)}
+    return {"where": path.path, "filesystem": path.fs}
+
+
+def remove(folder: Any) -> None:
+    """Remove a folder with all that is in it.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    if isinstance(folder, Path):
+        from shutil import rmtree
+
+        rmtree(folder)
+    elif folder.exists():  # where there are only objects, it is as long as one is in it
+        folder.fs.rm(folder.path, recursive=True)

@@ -1,0 +1,244 @@
+"""A log that the workers of a cluster split into pieces and look at, from storage that all share."""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rateproof import linux
+from rateproof.cluster import Cluster
+from rateproof.errors import CannotWrite, LogError
+from rateproof.events.impossible import refuse_impossible
+from rateproof.events.judged import LONG
+from rateproof.events.log import EventLog
+from rateproof.events.parquet_reader import opened
+from rateproof.events.pieces import Facts, Pieces
+from rateproof.events.places import remove
+from rateproof.events.progress import Progress
+from rateproof.events.splitter import (
+    Splitter,
+    bound,
+    fitting,
+    pieces_of,
+    refuse_full,
+    rows_at_once,
+    turns,
+)
+from rateproof.events.workplace import Workplace
+from rateproof.output import printable
+
+_MEMORY: Final = 1 << 30
+"""Memory of a task where no worker says what is free."""
+
+Prepare = Callable[[EventLog], EventLog]
+
+
+class Asked(NamedTuple):
+    """The way a log is split.
+
+    Args:
+        paths: its files.
+        folder: where the pieces go.
+        pieces: number of them.
+        memory: bytes that a task may take.
+        prepared: what is made of rows before they are judged; it can be sent to a worker.
+        name: of the log, for messages.
+    """
+
+    paths: Sequence[Path]
+    folder: Path
+    pieces: int
+    memory: int
+    prepared: Prepare
+    name: str
+
+
+@contextmanager
+def pieces_on(
+    cluster: Cluster,
+    paths: Sequence[Path],
+    memory: int | None,
+    prepared: tuple[Prepare, Prepare],
+    say: Callable[[str], None],
+    *,
+    name: str,
+) -> Iterator[Pieces | None]:
+    """A log in pieces that workers have made and look at; None where it is so short that nobody has to.
+
+    They lie in a folder of their own beside the log, or in the temporary folder where the cluster
+    is on this machine, and go at the end.
+
+    Args:
+        cluster: whose workers.
+        paths: the files of the log, which all workers can read.
+        memory: bytes that a task may take; None: its share of half of what is free where it runs.
+        prepared: what is made of the whole log's metadata before it is judged, and of rows, which
+            can be sent to a worker.
+        say: tells people what is being done.
+        name: of the log, for messages.
+
+    Raises:
+        LogError: it cannot be read, or not be judged in pieces.
+        InvalidArgument: too little memory.
+        CannotWrite: there is no room for the pieces.
+        Unreachable: as of `Cluster.results`.
+    """
+    with opened(*paths, to_judge=True) as log:
+        if log is None or log.rows <= LONG:
+            yield None
+            return
+        rows, groups, metadata = log.rows, log.groups, prepared[0](EventLog(log.metadata)).metadata
+    workers = cluster.workers()
+    threads, memory = sum(workers.values()), memory or _share(cluster, workers)
+    count = max(threads, pieces_of(rows, memory))
+    with _folder(cluster, paths[0]) as folder:
+        say(
+            f"{rows:,} requests go to {len(workers)} workers: {count} pieces by key go to "
+            f"{printable(str(folder))} and are removed afterwards"
+        )
+        if isinstance(folder, Path):
+            refuse_full(folder, rows, name)
+        asked = Asked(paths, folder, count, memory, prepared[1], name)
+        most = min(rows_at_once(memory), -(-rows // threads))
+        files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
+        pieces = Pieces(files, facts, facts.noted(metadata), say, partial(_run, cluster))
+        bound(pieces, memory)
+        yield pieces
+
+
+def _run(
+    cluster: Cluster, work: Callable[[int], Any], numbers: Sequence[int]
+) -> Iterator[tuple[int, Any]]:
+    for place, found in cluster.results(cluster.submit(work, number) for number in numbers):
+        yield numbers[place], found
+
+
+def _share(cluster: Cluster, workers: Mapping[str, int]) -> int:
+    """Half of what is free on the machine that has least of it for each task."""
+    free = cluster.client.run(linux.free_memory)
+    threads: dict[str, int] = {}
+    for address, own in workers.items():
+        host = address.rpartition(":")[0]
+        threads[host] = threads.get(host, 0) + own
+    shares = [
+        told // (2 * threads[address.rpartition(":")[0]])
+        for address, told in free.items()
+        if told is not None and address in workers
+    ]
+    return min(shares, default=_MEMORY)
+
+
+@contextmanager
+def _folder(cluster: Cluster, log: Path) -> Iterator[Any]:
+    own = f"rateproof-{secrets.token_hex(8)}"
+    folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot write to {printable(str(folder))}: {error.strerror or error}",
+            "the pieces of a log go beside it, where all workers reach them",
+        ) from error
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            remove(folder)
+
+
+def _split(
+    cluster: Cluster,
+    asked: Asked,
+    turns: Sequence[range],
+    groups: Sequence[int],
+    say: Callable[[str], None],
+) -> tuple[dict[int, Sequence[Path]], Facts]:
+    """Have every worker share out some of the rows; the files of each piece, and what is known."""
+    first = [sum(groups[: turn.start]) for turn in turns]
+    progress, done = Progress("splitting", sum(groups), say), 0
+    found: dict[int, tuple[dict[int, tuple[Path, int]], Facts]] = {}
+    work = (cluster.submit(split_turn, asked, *of) for of in zip(turns, first, strict=True))
+    for number, told in cluster.results(work):
+        found[number] = told
+        done += told[1].rows
+        progress.at(done)
+    facts = Facts()
+    parts: dict[int, list[tuple[Path, int]]] = {}
+    for _, (own, known) in sorted(found.items()):
+        facts.add(known, asked.name)
+        for number, part in own.items():
+            parts.setdefault(number, []).append(part)
+    pieces = [parts[number] for number in sorted(parts)]
+    return _that_fit(cluster, asked, pieces, facts), facts
+
+
+def _that_fit(
+    cluster: Cluster, asked: Asked, pieces: Iterable[Sequence[tuple[Path, int]]], facts: Facts
+) -> dict[int, Sequence[Path]]:
+    """Every piece by its number, those that do not fit in memory split again."""
+    fit: list[tuple[Sequence[Path], int]] = []
+    large: list[Sequence[Path]] = []
+    for parts in pieces:
+        files, rows = [path for path, _ in parts], sum(rows for _, rows in parts)
+        if rows <= fitting(asked.memory):
+            fit.append((files, rows))
+        else:
+            large.append(files)
+    again = (cluster.submit(split_again, asked, files) for files in large)
+    for _, (_, smaller) in sorted(cluster.results(again)):
+        fit += [([path], rows) for path, rows in smaller]
+    facts.of_piece = {number: rows for number, (_, rows) in enumerate(fit)}
+    return {number: files for number, (files, _) in enumerate(fit)}
+
+
+def split_turn(
+    asked: Asked, groups: range, first: int
+) -> tuple[dict[int, tuple[Path, int]], Facts]:
+    """Share out the rows of some row groups: a file for each piece, its rows, and what is known.
+
+    Args:
+        asked: the way the log is split.
+        groups: the row groups.
+        first: number of their first row in the whole log.
+
+    Raises:
+        LogError: the log is damaged, gone or of several runs.
+        CannotWrite: the disk is full.
+    """
+    splitter = Splitter(
+        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{_attempt()}-", first=first
+    )
+    try:
+        with opened(*asked.paths, to_judge=True) as log:
+            if log is None:
+                raise LogError(f"{asked.name} is empty now", "check it again")
+            rows = log.read(groups, keys=False)
+            name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
+            refuse_impossible(rows, name, part=True)
+            splitter.add(asked.prepared(rows), log.keys(groups))
+    except OSError as error:
+        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
+    return splitter.closed(), splitter.facts
+
+
+def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[tuple[Path, int]]]:
+    """Split a piece that does not fit in memory: no file with two keys is larger then.
+
+    Raises:
+        LogError: it is damaged or gone.
+        CannotWrite: the disk is full.
+    """
+    splitter = Splitter(Workplace(asked.folder), 1, asked.name, asked.memory)
+    try:
+        with opened(*files) as log:
+            found = [] if log is None else splitter.split_again(log, _attempt(), asked.memory)
+    except OSError as error:
+        raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
+    return None, found
+
+
+def _attempt() -> str:
+    """A name of its own for what a task writes: another worker may do the same work once more."""
+    return secrets.token_hex(8)

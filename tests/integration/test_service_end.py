@@ -1,0 +1,179 @@
+"""How the decision service ends, and what it bounds: requests under way, connections, clients that are gone."""
+
+import os
+import signal
+import socket
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.service import LIMITS
+
+RESP = ("--resp", "127.0.0.1:0")
+ASK = b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\n\r\n"
+
+
+@contextmanager
+def connected(port):
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as sock,
+        sock.makefile("rb") as reader,
+    ):
+        yield sock, reader
+
+
+def until(true, what):
+    """Wait for a state."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionError:
+        pass  # it was in the queue when that was closed
+    return False
+
+
+def answer(reader):
+    """The status line and the fields of an answer without a body."""
+    status, *fields = iter(reader.readline, b"\r\n")
+    return status, fields
+
+
+def test_requests_under_way_are_answered_before_it_ends(start_service):
+    service = start_service(LIMITS, *RESP, "--threads", "2")
+    with ExitStack() as stack:
+        half, idle, sends = [stack.enter_context(connected(service.port)) for _ in range(3)]
+        command, silent = [stack.enter_context(connected(service.resp_port)) for _ in range(2)]
+        for sock, reader in (half, idle, sends):
+            sock.sendall(ASK)
+            status, fields = answer(reader)
+            assert status == b"HTTP/1.1 200 OK\r\n"
+            assert b"Connection: close\r\n" not in fields
+        for sock, reader in (command, silent):
+            sock.sendall(b"PING\r\n")
+            assert reader.readline() == b"+PONG\r\n"
+        half[0].sendall(ASK[:30])
+        sends[0].sendall(
+            b"POST /check/api HTTP/1.1\r\nX-Api-Key: a\r\nContent-Length: 9\r\n\r\nhalf"
+        )
+        status, _ = answer(sends[1])
+        assert status.startswith(b"HTTP/1.1 200 ")
+        command[0].sendall(b"*3\r\n$6\r\nRP.HIT\r\n$1\r\nb\r\n")
+        service.process.terminate()
+        assert idle[1].read() == silent[1].read() == b"", "nothing is under way"
+        until(lambda: refuses(service.port), "nobody may connect any more")
+        half[0].sendall(ASK[30:])
+        status, fields = answer(half[1])
+        assert status == b"HTTP/1.1 200 OK\r\n"
+        assert b"Connection: close\r\n" in fields
+        command[0].sendall(b"$3\r\napi\r\n")
+        assert command[1].readline() == b"*5\r\n"
+        sends[0].sendall(b"5more" + ASK)
+        status, fields = answer(sends[1])
+        assert status.startswith(b"HTTP/1.1 429 ")
+        assert b"Connection: close\r\n" in fields
+    assert service.process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_it_ends_in_bounded_time_whatever_a_client_does(start_service):
+    service = start_service(LIMITS, *RESP)
+    with connected(service.port) as (sock, _), connected(service.resp_port) as (other, _):
+        sock.sendall(ASK[:-1])
+        other.sendall(b"*3\r\n$6\r\nRP.HIT\r\n")
+        service.process.terminate()
+        assert service.process.wait(60) == 0
+
+
+def test_sigterm_does_not_wait_for_settings_that_are_read_again(start_service, tmp_path):
+    """Their token is in a pipe that nobody writes to: they are read for ever."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    service = start_service(LIMITS, *RESP, "--token", f"@{token}")
+    with service.resp(password="secret") as client:
+        assert client.execute_command("RP.HIT", "a", "1 per hour")[0] == 0
+        token.unlink()
+        os.mkfifo(token)
+        for _ in range(3):
+            service.process.send_signal(signal.SIGHUP)
+        # Until the settings are read, policies told as text are refused, but known ones go on.
+        policies = iter(range(2, 10**6))
+
+        def refused():
+            try:
+                client.execute_command("RP.HIT", "a", f"1 per {next(policies)}h")
+            except redis.ResponseError as error:
+                return "settings are read again" in str(error)
+            return False
+
+        until(refused, "they are being read")
+        assert client.execute_command("RP.HIT", "a", "1 per hour")[0] == 1
+        assert client.execute_command("RP.HIT", "a", "api")[0] == 0
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_no_more_connections_are_served_than_are_told(start_service, threads):
+    service = start_service(LIMITS, *RESP, "--threads", threads, "--connections", "4")
+    with ExitStack() as stack:
+        kept = [stack.enter_context(connected(service.port)) for _ in range(3)]
+        kept.append(stack.enter_context(connected(service.resp_port)))
+        for sock, reader in kept[:3]:
+            sock.sendall(ASK)
+            assert answer(reader)[0].startswith(b"HTTP/1.1 200 ")
+        kept[3][0].sendall(b"PING\r\n")
+        assert kept[3][1].readline() == b"+PONG\r\n"
+        for _ in range(50):
+            with connected(service.port) as (_, reader):
+                found = reader.read()
+                assert found.startswith(b"HTTP/1.1 503 ")
+                assert b"too many connections" in found
+        with connected(service.resp_port) as (_, reader):
+            assert reader.read() == b"-ERR max number of clients reached\r\n"
+        # Those that are served go on, and one that leaves makes room for another.
+        for sock, reader in kept[:2]:
+            sock.sendall(ASK)
+            assert answer(reader)[0].startswith(b"HTTP/1.1 ")
+        kept[2][1].close()
+        kept[2][0].shutdown(socket.SHUT_RDWR)
+
+        page = []
+
+        def served():
+            try:
+                status, _, body = service.ask("/metrics")
+            except OSError:
+                return False
+            page[:] = body.decode().splitlines()
+            return status == 200
+
+        until(served, "there is room again")
+        assert "rateproof_service_connections 4" in page
+        (refused,) = (each for each in page if each.startswith("rateproof_service_refused_total "))
+        assert int(refused.rpartition(" ")[2]) >= 51
+
+
+def test_the_machine_looks_after_silent_clients_of_commands(start_service):
+    """Their connections may be silent for ever, unless nobody is there any more."""
+    service = start_service(LIMITS, *RESP)
+    with connected(service.resp_port) as (sock, reader):
+        sock.sendall(b"PING\r\n")
+        assert reader.readline() == b"+PONG\r\n"
+        place = f"0100007F:{service.resp_port:04X} 0100007F:{sock.getsockname()[1]:04X}"
+        (row,) = (
+            line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if place in line
+        )
+    # proc_net_tcp: the timer that is active, 2 for keepalive, and when it ends, in hundredths of a second.
+    timer, _, left = row[5].partition(":")
+    assert timer == "02"
+    assert 10_000 < int(left, 16) <= 30_000

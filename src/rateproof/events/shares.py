@@ -29,6 +29,9 @@ from rateproof.events.splitter import (
 from rateproof.events.workplace import Workplace
 from rateproof.output import printable
 
+_MOST_ROWS: Final = 1 << 22
+"""Rows that a task shares out, or looks at: more take new memory, which costs more time than all else."""
+
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
 
@@ -92,8 +95,8 @@ def pieces_on(
         rows, groups, metadata = log.rows, log.groups, prepared[0](EventLog(log.metadata)).metadata
     workers = cluster.workers()
     threads, memory = sum(workers.values()), memory or _share(cluster, workers)
-    count = max(threads, pieces_of(rows, memory))
-    with _folder(cluster, paths[0]) as folder:
+    count = max(threads, pieces_of(rows, memory), -(-rows // _MOST_ROWS))
+    with folder_on(cluster, paths[0]) as folder:
         say(
             f"{rows:,} requests go to {len(workers)} workers: {count} pieces by key go to "
             f"{printable(str(folder))} and are removed afterwards"
@@ -101,7 +104,7 @@ def pieces_on(
         if isinstance(folder, Path):
             refuse_full(folder, rows, name)
         asked = Asked(paths, folder, count, memory, prepared[1], name)
-        most = min(rows_at_once(memory), -(-rows // threads))
+        most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
         pieces = Pieces(files, facts, facts.noted(metadata), say, partial(_run, cluster))
         bound(pieces, memory)
@@ -131,7 +134,12 @@ def _share(cluster: Cluster, workers: Mapping[str, int]) -> int:
 
 
 @contextmanager
-def _folder(cluster: Cluster, log: Path) -> Iterator[Any]:
+def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
+    """A folder that all workers reach, and that goes at the end: beside a log, or of the cluster here.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
     try:
@@ -208,7 +216,7 @@ def split_turn(
         CannotWrite: the disk is full.
     """
     splitter = Splitter(
-        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{_attempt()}-", first=first
+        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{attempt()}-", first=first
     )
     try:
         with opened(*asked.paths, to_judge=True) as log:
@@ -233,12 +241,12 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[tuple[P
     splitter = Splitter(Workplace(asked.folder), 1, asked.name, asked.memory)
     try:
         with opened(*files) as log:
-            found = [] if log is None else splitter.split_again(log, _attempt(), asked.memory)
+            found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)
     except OSError as error:
         raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
     return None, found
 
 
-def _attempt() -> str:
+def attempt() -> str:
     """A name of its own for what a task writes: another worker may do the same work once more."""
     return secrets.token_hex(8)

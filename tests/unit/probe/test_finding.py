@@ -9,7 +9,7 @@ from rateproof.policy import Policy
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.course import Course
-from rateproof.probe.families import FAMILIES, UNNAMED
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import Finding
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
@@ -162,19 +162,50 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
 
 
-def test_a_family_that_is_never_named_is_an_instance_of_a_rule_that_is_not_known():
-    (family,) = (each for each in UNNAMED if each.other == "own phase")
-    first, *rest = describe(confirmed(finding(Hello(200)), 5, (family,), true=0)).splitlines()
-    assert first == (
-        "not named: 5 at once, by a rule that is not known here, "
-        "such as fixed-window 5 per 5s (fixed-window, each key at a phase of its own)"
+@pytest.mark.parametrize(
+    ("other", "words"), [("own phase", "another run"), ("window", "not confirmed which it is")]
+)
+def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_known(other, words):
+    (family,) = (each for each in LAST if each.other == other)
+    found = confirmed(finding(Hello(200)), 5, (family,), true=0)
+    first, *rest = describe(found).splitlines()
+    assert first.startswith(
+        f"not named: 5 at once, by a rule that is not known here, such as {family.record.name} "
     )
-    assert any("not confirmed" in line for line in rest)
+    assert family.name in first
+    assert any(words in line for line in rest)
+
+
+def test_a_phase_for_each_key_of_windows_of_any_length_is_worth_no_larger_budget():
+    (family,) = (each for each in LAST if each.other == "own phase")
+    text = describe(confirmed(finding(Hello(200)), 5, (family,), most_ns=90 * SECOND_NS, true=0))
+    assert text.splitlines()[0] == "not named: 5 at once, by a rule that is not known here"
+    assert "a larger budget would tell no more" in text
+
+
+def test_where_several_counters_answer_no_budget_is_said_to_tell_more():
+    course = Course(limit=5, several=Several(5, 20))
+    found = replace(finding(Hello(200)), course=course)
+    assert to_json(found)["would_tell"] == ""
+    assert "more would be told" not in describe(found)
 
 
 def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named():
     found = confirmed(finding(Hello(200)), 5, most_ns=5_250_000_000)
     assert "the window is not known closely enough" in describe(found).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        ({"true": 11}, "but too few predictions could be made"),
+        ({"excluded": {FAMILIES[1]: 2}}, f"but too few keys speak against {FAMILIES[1].name}"),
+        ({"blocks_ns": None}, "but too few keys were asked just before and after they come back"),
+    ],
+)
+def test_what_a_name_lacks_still_is_said(lacking, words):
+    found = confirmed(finding(Hello(200)), 5, **lacking)
+    assert describe(found).splitlines()[0] == f"not named: about 5 per 5s, {words}"
 
 
 def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():

@@ -594,6 +594,7 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/2": lambda *of: blocks(*of, number=2),
     "blocks of 1/3": lambda *of: blocks(*of, number=3),
     "blocks of 1/4": lambda *of: blocks(*of, number=4),
+    "fixed-window, each key at a phase of its own": lambda *of: fixed_window(*of, per_key=True),
 }
 """Each family of the probe, from a limit, a window and a phase, all in ns."""
 

@@ -16,7 +16,6 @@ from proving.simulated import (
     blocks,
     closed_after,
     first_hit,
-    fixed_window,
     forgetting_log,
     from_first,
     generous,
@@ -41,7 +40,7 @@ from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.course import Course, wanted
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import named_kind
 from rateproof.probe.inference import Kind
 from rateproof.probe.investigation import run_course
@@ -54,13 +53,14 @@ __all__ = ["UNKNOWN", "Run", "draw", "outcome", "probe_one", "simulated"]
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
 _BLOCKS = "blocks of 1/"
+_ALL_ONE_PHASE = {"fixed-window", "windows that follow each other from the first request"}
+"""Limiters that a phase for each key explains, too: all of them the same, or that of its first request."""
 _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
 UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/5": lambda *of: blocks(*of, number=5),
     "blocks of 1/10": lambda *of: blocks(*of, number=10),
-    "fixed windows with a phase a key": lambda *of: fixed_window(*of, per_key=True),
     "a bucket and a window": lambda limit, window_ns, _: together(
         token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
     ),
@@ -237,7 +237,7 @@ def outcome(run: Run) -> bool:
     slack_ns = 2 * GRANULARITY_NS
     right = kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns
     if kind.limit == limit and run.name.startswith(_BLOCKS) and proof.blocks_ns:
-        block_ns = window_ns // int(run.name.removeprefix(_BLOCKS))
+        block_ns = window_ns // int(run.name.removeprefix(_BLOCKS).partition(" ")[0])
         longest_ns = kind.high_ns + proof.blocks_ns
         return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
     if kind.limit == limit and (varying := _VARYING.get(run.name)) and proof.blocks_ns:
@@ -297,7 +297,7 @@ def draw(number: int, seed: int, *, cheap: bool = False, without: bool = False) 
     rng = random.Random(f"{seed} {number}")
     every = [*LIMITERS, *UNKNOWN]
     if without:
-        every = [family.name for family in FAMILIES]
+        every = [name for name in LIMITERS if name != "spacing"]
     turn, position = divmod(number, len(every))
     name = every[position]
     limit = max(1, min(500, int(rng.lognormvariate(2.3, 1.5))))
@@ -337,9 +337,10 @@ def probe_one(number: int, seed: int, *, cheap: bool = False, without: bool = Fa
     budget, run = Budget(), None
     while True:
         sender = SimulatedSender(drawn.limiter, number, **drawn.line)
-        families = [
-            family for family in FAMILIES if not drawn.left_out or family.name != drawn.name
-        ]
+        left_out = {drawn.name} if drawn.left_out else set()
+        if left_out & _ALL_ONE_PHASE:
+            left_out |= {family.name for family in LAST}
+        families = [family for family in (*FAMILIES, *LAST) if family.name not in left_out]
         begun_ns = sender.now_ns()
         course = run_course(sender, budget, families=families)
         run = Run(

@@ -125,7 +125,7 @@ def _test(arguments: Namespace) -> int:
 
 
 def _check(arguments: Namespace) -> int:
-    from rateproof.checking import check
+    from rateproof.checking.command import check
 
     return check(arguments)
 

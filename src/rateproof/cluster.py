@@ -210,7 +210,8 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
+            scheduler_kwargs={"dashboard": False},
             local_directory=folder,
             silence_logs=logging.CRITICAL,
         ) as cluster,

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof import checking, cli
+from rateproof import cli
+from rateproof.checking import command as checking
 from rateproof.cluster import connected
 from rateproof.events import (
     ADMITTED,

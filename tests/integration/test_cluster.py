@@ -2,17 +2,20 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from rateproof import __version__, cluster
 from rateproof.cluster import Lost, connected
 from rateproof.errors import InvalidArgument, Unreachable
+
+SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,8 @@ def test_without_dask_the_package_to_install_is_named(monkeypatch):
 def scheduler(spawn, free_port, wait_for_port):
     """The address of a scheduler of its own process, and that process."""
     process = spawn(
-        *("-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", free_port, "--no-dashboard")
+        *("-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", free_port, "--no-dashboard"),
+        **SILENT,
     )
     wait_for_port(free_port, process)
     return f"tcp://127.0.0.1:{free_port}", process
@@ -130,26 +134,20 @@ def scheduler(spawn, free_port, wait_for_port):
 
 @pytest.fixture
 def start_worker(spawn, scheduler, tmp_path):
-    """Start a worker with these variables, and without a nanny."""
+    """Start a worker with these variables, and without a nanny, and wait until it is there."""
 
     def start(**variables):
-        return spawn(
+        process = spawn(
             *("-m", "dask", "worker", scheduler[0], "--no-nanny", "--no-dashboard"),
             *("--nthreads", 1, "--local-directory", tmp_path),
             env=os.environ | variables,
+            **SILENT,
         )
+        with Client(scheduler[0], timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=120)
+        return process
 
     return start
-
-
-def connected_with_worker(stack, address):
-    """Connect to a scheduler once it has a worker."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return stack.enter_context(connected(address))
-        except Unreachable:  # it is on its way
-            assert time.monotonic() < deadline, "no worker came"
 
 
 @pytest.mark.slow
@@ -160,8 +158,9 @@ def test_workers_of_other_machines_are_asked_for_their_version(scheduler, start_
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: rateproof\nVersion: 9.9.9\n")
     start_worker(PYTHONPATH=str(tmp_path))
-    with ExitStack() as stack, pytest.raises(InvalidArgument, match=r"has rateproof 9\.9\.9, and"):
-        connected_with_worker(stack, scheduler[0])
+    told = r"has rateproof 9\.9\.9, and"
+    with pytest.raises(InvalidArgument, match=told), connected(scheduler[0]):
+        pass
 
 
 @pytest.mark.slow
@@ -172,8 +171,7 @@ def test_a_scheduler_or_all_workers_that_go_meanwhile_end_the_work(
     began, ended = tmp_path / "began", tmp_path / "ended"
     address, process = scheduler
     worker = start_worker()
-    with ExitStack() as stack:
-        here = connected_with_worker(stack, address)
+    with connected(address) as here:
         here._without_worker_s = 1
         work = [here.submit(waiting, str(began), str(ended))]
         wait_for(began)

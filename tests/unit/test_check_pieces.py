@@ -11,7 +11,8 @@ from array import array
 
 import pytest
 
-from rateproof import checking, cli, linux
+from rateproof import cli, linux
+from rateproof.checking import command as checking
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -219,7 +220,8 @@ def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
 
 KILLED = """
 import os, signal, sys
-from rateproof import checking, cli, linux
+from rateproof import cli, linux
+from rateproof.checking import command as checking
 checking.judge = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["check", *sys.argv[1:]])
 """

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rateproof.checking.following import follow
+from rateproof.checking.watch import Watch
 from rateproof.cli import main
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading, named
@@ -19,7 +21,6 @@ from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import Scan
 from rateproof.events.access_logs.tail import Tail
 from rateproof.policy import Policy
-from rateproof.watching import Watch, follow
 from tests.samples import quick_first
 from tests.unit.test_access_logs import limited, line
 
@@ -164,7 +165,7 @@ def test_a_clock_of_one_host_that_is_set_back_explains_rejections_of_the_other()
 
 
 def test_the_names_of_clients_that_violate_are_bounded(monkeypatch):
-    monkeypatch.setattr("rateproof.watching._MOST_NAMES", 10)
+    monkeypatch.setattr("rateproof.checking.watch._MOST_NAMES", 10)
     lines = b"".join(line(t, ip=f"192.0.2.{client}") for client in range(30) for t in (1, 1, 1))
     found, watch, _ = watched([lines], "2 per 1m")
     assert (len(found), watch.told, len(watch.violating)) == (30, 30, 10)
@@ -190,7 +191,9 @@ def test_a_file_of_two_quick_rotations_may_have_what_explains_a_rejection(tmp_pa
     path = tmp_path / "access.log"
     path.write_bytes(b"".join(map(line, range(0, 100, 10))))
     clock = itertools.count(step=3)
-    monkeypatch.setattr("rateproof.watching.Tail", lambda path: Tail(path, lambda: next(clock)))
+    monkeypatch.setattr(
+        "rateproof.checking.following.Tail", lambda path: Tail(path, lambda: next(clock))
+    )
     watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, print)
     steps = itertools.count()
 

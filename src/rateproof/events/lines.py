@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from rateproof.errors import LogError
+from rateproof.events.places import path_of
 from rateproof.output import printable
 
 _MOST_LINE: Final = 16_000_000
@@ -91,8 +92,9 @@ def open_lines(path: str | Path) -> Iterator[tuple[Lines, str]]:
     name = "standard input" if str(path) == "-" else printable(str(path))
     with _told(name):
         if str(path) != "-":
-            with Path(path).open("rb") as file:
-                yield Lines(_plain(file, name), name), name
+            elsewhere = "://" in str(path)
+            with (path_of(str(path)) if elsewhere else Path(path)).open("rb") as file:
+                yield Lines(_plain(BufferedReader(file) if elsewhere else file, name), name), name
         elif sys.stdin is None:
             raise LogError("standard input is closed", "give a file, or pipe a log in")
         else:

@@ -41,6 +41,16 @@ def path_of(name: str) -> Any:
     return path
 
 
+def fitting_elsewhere(pattern: str) -> list[str]:
+    """The URLs of files in a folder elsewhere whose names fit a pattern.
+
+    Raises:
+        InvalidArgument, LogError, Unreachable: as of `path_of`, for the folder.
+    """
+    folder, _, name = pattern.rpartition("/")
+    return [str(path) for path in path_of(folder).glob(name)]
+
+
 def to_write(path: Any) -> dict[str, Any]:
     """The arguments by which pyarrow writes there."""
     if isinstance(path, Path):

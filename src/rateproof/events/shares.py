@@ -93,7 +93,7 @@ def pieces_on(
     workers = cluster.workers()
     threads, memory = sum(workers.values()), memory or _share(cluster, workers)
     count = max(threads, pieces_of(rows, memory))
-    with _folder(cluster, paths[0]) as folder:
+    with folder_on(cluster, paths[0]) as folder:
         say(
             f"{rows:,} requests go to {len(workers)} workers: {count} pieces by key go to "
             f"{printable(str(folder))} and are removed afterwards"
@@ -131,7 +131,12 @@ def _share(cluster: Cluster, workers: Mapping[str, int]) -> int:
 
 
 @contextmanager
-def _folder(cluster: Cluster, log: Path) -> Iterator[Any]:
+def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
+    """A folder that all workers reach, and that goes at the end: beside a log, or of the cluster here.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
     try:
@@ -208,7 +213,7 @@ def split_turn(
         CannotWrite: the disk is full.
     """
     splitter = Splitter(
-        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{_attempt()}-", first=first
+        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{attempt()}-", first=first
     )
     try:
         with opened(*asked.paths, to_judge=True) as log:
@@ -233,12 +238,12 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[tuple[P
     splitter = Splitter(Workplace(asked.folder), 1, asked.name, asked.memory)
     try:
         with opened(*files) as log:
-            found = [] if log is None else splitter.split_again(log, _attempt(), asked.memory)
+            found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)
     except OSError as error:
         raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
     return None, found
 
 
-def _attempt() -> str:
+def attempt() -> str:
     """A name of its own for what a task writes: another worker may do the same work once more."""
     return secrets.token_hex(8)

@@ -538,6 +538,7 @@ _PLAN = Verb(
                 required=True,
             ),
             replace(_KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
+            _ON,
         ),
         "access logs": _ACCESS_LOGS,
         "what to try": (

@@ -7,6 +7,7 @@ counts one for each. `rust/plan` has the replays, and why they bound.
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from rateproof.core import required_native
@@ -99,11 +100,7 @@ def replayed(traffic: Traffic, policies: Sequence[Policy], clients: Sequence[int
     lines: list[list[bytes]] = [[] for _ in policies]
     first = again = 0
     among: dict[int, Sequence[Any]] = {}
-
-    def work(part: Any) -> tuple[Any, ...]:
-        of_first = told[:1]
-        return part.bounds(told, span.grid), part.retries(of_first), part.clients(clients, of_first)
-
+    work = partial(_replay, told, span.grid, clients)
     for _, (found, [(late, lost)], known) in traffic.each_part(work):
         for total, line, one in zip(sums, lines, found, strict=True):
             total[:] = map(int.__add__, total, one[:4])
@@ -121,3 +118,10 @@ def replayed(traffic: Traffic, policies: Sequence[Policy], clients: Sequence[int
         for policy, total, line in zip(policies, sums, lines, strict=True)
     ]
     return Replayed(bounds=all_bounds, retried=(first, again), clients=among)
+
+
+def _replay(
+    told: Sequence[Sequence[Gate]], grid: tuple[int, int, int], clients: Sequence[int], part: Any
+) -> tuple[Any, ...]:
+    of_first = told[:1]
+    return part.bounds(told, grid), part.retries(of_first), part.clients(clients, of_first)

@@ -2,21 +2,26 @@
 
 import argparse
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
-from rateproof.checking import reading_of
+from rateproof.checking.named_log import reading_of
+from rateproof.cluster import connected
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.partitions import Partitions
+from rateproof.events.places import path_of
+from rateproof.events.shares import folder_on
 from rateproof.output import emit, printable, progress
 from rateproof.plan.bounds import Bounds, gates, replayed
 from rateproof.plan.choice import choose, limits_to_try
 from rateproof.plan.clients import Names, beyond, told_of
 from rateproof.plan.course import Course
 from rateproof.plan.findings import Findings, Settled
+from rateproof.plan.hosts import traffic_on
 from rateproof.plan.pasting import settings_for
 from rateproof.plan.reading import read_traffic
 from rateproof.plan.traffic import COLUMNS, Traffic
@@ -53,8 +58,15 @@ def plan(arguments: argparse.Namespace) -> int:
     with (
         progress(f"planning from {printable(', '.join(arguments.log))}", course.left_s),
         Partitions(COLUMNS) as partitions,
+        ExitStack() as stack,
     ):
-        traffic, assumptions = read_traffic(arguments.log, reading, partitions, course)
+        asked = arguments.log, reading, partitions
+        if arguments.on is None:
+            traffic, assumptions = read_traffic(*asked, course)
+        else:
+            cluster = stack.enter_context(connected(arguments.on))
+            folder = stack.enter_context(folder_on(cluster, path_of(found_files(arguments.log)[0])))
+            traffic, assumptions = traffic_on(cluster, *asked, course=course, folder=folder)
         found = _found(arguments, reading, traffic, assumptions)
     if arguments.report is not None:
         from rateproof.plan.page import write_page

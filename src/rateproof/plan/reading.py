@@ -15,9 +15,9 @@ from rateproof.output import say
 from rateproof.plan.course import Course
 from rateproof.plan.traffic import Span, Traffic
 
-_HASHED: Final = (("header:user-agent",), ("path", "request"))
-_Ends = tuple[int | None, int | None]
-_CHUNK: Final = 1 << 24
+HASHED: Final = (("header:user-agent",), ("path", "request"))
+Ends = tuple[int | None, int | None]
+CHUNK: Final = 1 << 24
 """Bytes of a log that are worked on at once."""
 
 
@@ -32,17 +32,17 @@ def read_traffic(
         CannotWrite: there is no room for its parts.
     """
     keys: list[bytes] = []
-    ends: list[_Ends] = []
+    ends: list[Ends] = []
     requests = 0
     assumptions: dict[str, None] = {}
     for number, (pieces, name) in enumerate(hosts_of(names, reading)):
-        scan, files = begin(course.reading(pieces), name, reading, _HASHED)
+        scan, files = begin(course.reading(pieces), name, reading, HASHED)
         say(scan.introduction)
-        codes = _Codes(keys, shared=number > 0)
+        codes = Codes(keys, shared=number > 0)
         with ThreadPoolExecutor(1) as pool:  # while the next chunk is read
-            adding: Future[_Ends] | None = None
-            for chunk in chunks(scan, files, size=_CHUNK, keep=True):
-                told = codes.of(chunk)
+            adding: Future[Ends] | None = None
+            for chunk in chunks(scan, files, size=CHUNK, keep=True):
+                told = codes.of(chunk.words, chunk.keys)
                 requests += len(told)
                 if adding is not None:
                     ends.append(adding.result())
@@ -51,15 +51,24 @@ def read_traffic(
                 ends.append(adding.result())
         scan.refuse()
         assumptions |= dict.fromkeys(scan.metadata()["assumptions"])
+    span = span_of(ends, requests, name)
+    course.passing(sum(map(bool, partitions.rows())))
+    return Traffic(partitions, keys, span, requests, course), assumed([*assumptions])
+
+
+def span_of(ends: Sequence[Ends], requests: int, name: str) -> Span:
+    """The time of a log.
+
+    Raises:
+        LogError: it has no requests.
+    """
     if not requests:
         raise LogError(f"{name} has no requests", "a log needs at least one, with its client")
     since_ns = min(since_ns for since_ns, _ in ends if since_ns is not None)
-    span = Span(since_ns, max(until_ns for _, until_ns in ends if until_ns is not None))
-    course.passing(sum(map(bool, partitions.rows())))
-    return Traffic(partitions, keys, span, requests, course), _assumed([*assumptions])
+    return Span(since_ns, max(until_ns for _, until_ns in ends if until_ns is not None))
 
 
-class _Codes:
+class Codes:
     """The codes of clients over several logs, each of which numbers them by itself.
 
     Args:
@@ -72,32 +81,40 @@ class _Codes:
         self._known = {key: code for code, key in enumerate(keys)} if shared else None
         self._codes: list[int] = []
 
-    def of(self, chunk: Chunk) -> Sequence[int]:
+    def of(self, words: Sequence[bytes], codes: Sequence[int]) -> Sequence[int]:
+        """The codes of some requests of a log, whose own are given with the words of new ones."""
         if self._known is None:
-            self._keys += chunk.words
-            return chunk.keys
-        for word in chunk.words:
+            self._keys += words
+            return codes
+        for word in words:
             code = self._known.setdefault(word, len(self._keys))
             if code == len(self._keys):
                 self._keys.append(word)
             self._codes.append(code)
-        return array("i", map(self._codes.__getitem__, chunk.keys))
+        return array("i", map(self._codes.__getitem__, codes))
 
 
-def _assumed(told: Sequence[str]) -> list[str]:
+def assumed(told: Sequence[str]) -> list[str]:
     """Return the assumptions, but for that on rejections: here they are requests like others."""
     return [one for one in told if one != LIMITERS_503]
 
 
-def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> _Ends:
+def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> Ends:
     """Add requests to their parts; return their earliest and their latest instant."""
+    columns, ends = columns_of(chunk)
+    partitions.add(raw(codes), columns)
+    return ends
+
+
+def columns_of(chunk: Chunk) -> tuple[list[bytes], Ends]:
+    """The `COLUMNS` of requests, and their earliest and their latest instant."""
     native: Any = required_native("planning")
-    sent, received, status = map(_raw, (chunk.sent_ns, chunk.received_ns, chunk.status))
-    widths, *ends = native.request_widths(sent, received, status, list(UNDECIDED))
-    partitions.add(_raw(codes), [sent, widths, *map(_raw, chunk.hashes)])
-    return ends[0], ends[1]
+    sent, received, status = map(raw, (chunk.sent_ns, chunk.received_ns, chunk.status))
+    widths, since_ns, until_ns = native.request_widths(sent, received, status, list(UNDECIDED))
+    return [sent, widths, *map(raw, chunk.hashes)], (since_ns, until_ns)
 
 
-def _raw(values: Any) -> bytes:
+def raw(values: Any) -> bytes:
+    """The bytes of a column, which are not copied if nobody can change them."""
     view = memoryview(values)
     return view.obj if isinstance(view.obj, bytes) else view.tobytes()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
@@ -81,6 +82,15 @@ class Peaks:
         return list(zip(peaks, accumulate(counts[peak] for peak in peaks), strict=True))
 
 
+def part_of(rows: bytes, count: int) -> Any:
+    """The native traffic of one of so many parts."""
+    return required_native("planning").Traffic(rows, count)
+
+
+def _peaks(lengths: Sequence[tuple[int, int]], grid: tuple[int, int, int], part: Any) -> Any:
+    return part.peaks(lengths, grid)
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Requests parted by client.
@@ -91,6 +101,8 @@ class Traffic:
         span: when the requests were decided.
         requests: how many.
         course: notes the parts that are done.
+        elsewhere: has others work on every part, and gives each with the result; None: it is done
+            here.
     """
 
     partitions: Partitions
@@ -98,6 +110,7 @@ class Traffic:
     span: Span
     requests: int
     course: Course
+    elsewhere: Callable[[Any], Iterable[tuple[int, Any]]] | None = None
 
     def each_part(self, work: Callable[[Any], _T]) -> Iterable[tuple[int, _T]]:
         """Do something with the requests of each part, two at a time; the part, and what came of it.
@@ -105,11 +118,15 @@ class Traffic:
         Args:
             work: given the native traffic of a part.
         """
-        kind = required_native("planning").Traffic
+        if self.elsewhere is not None:
+            for part, found in self.elsewhere(work):
+                self.course.passed()
+                yield part, found
+            return
         parts = [part for part, rows in enumerate(self.partitions.rows()) if rows]
 
         def one(part: int) -> tuple[int, _T]:
-            found = work(kind(self.partitions.read(part), self.partitions.count))
+            found = work(part_of(self.partitions.read(part), self.partitions.count))
             self.course.passed()
             return part, found
 
@@ -123,9 +140,7 @@ class Traffic:
         most = [array("i", bytes(4 * size)) for _ in windows_ns]
         rows: list[list[bytes]] = [[] for _ in (*windows_ns, None)]
         stride, lengths = self.partitions.count, [drifted(one, one) for one in windows_ns]
-        for part, (sides, found) in self.each_part(
-            lambda part: part.peaks(lengths, self.span.grid)
-        ):
+        for part, (sides, found) in self.each_part(partial(_peaks, lengths, self.span.grid)):
             keys = len(range(part, size, stride))
             for at, side in enumerate(sides):
                 for peaks, told in zip((least[at], most[at]), side, strict=True):

@@ -19,7 +19,7 @@ from rateproof.probe.seen import Box, History, Seen
 PREDICTIONS = 12
 EXCLUDING = 3
 EDGES, EDGES_OF_LOG, _MOST_EDGES = 2, 4, 8
-_CLOCKS = {"phase", "tick"}
+_CLOCKS = {"phase", "tick", "own phase"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE = 8  # parts of a window: blocks need not be told closer
 _SLOWLY = 16  # answers in which a token comes back
@@ -130,18 +130,20 @@ def count_excluded(
 def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
     """Count the volleys of explained keys that had to go as they went, for more requests than a fresh key gets."""
     boxes = spread(sorted(kind.boxes), BOXES)
+    own = kind.family.other == "own phase"  # nothing is certain before a key came back once
     for history in keys:
-        told = [list(foreseen(kind.family, box, history)) for box in boxes]
+        told = [list(foreseen(kind.family, box, history, knowing=own)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)
         outcomes = zip(asked, *told, strict=False)
         certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
         true = sum(certain)
-        proof.edges += any(
+        edges = sum(
             sure and also and _edge(kind, before, after)
             for (sure, also), (before, after) in zip(
                 pairwise(certain), pairwise(history), strict=False
             )
         )
+        proof.edges += edges if own else min(1, edges)  # of one key, at one phase
         proof.true += true
         proof.keys += bool(true)
 

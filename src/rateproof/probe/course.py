@@ -77,6 +77,12 @@ class Course:
         widths = sorted(seen.received_ns - seen.sent_ns for key in self.keys for seen in key)
         return widths[len(widths) * 9 // 10] if widths else self.interval_ns
 
+    def follow(self, key: History) -> None:
+        """Note what came of a key that was asked as its answers came."""
+        self.keys.append(key)
+        steps = [(seen.sent_ns - key[0].sent_ns, seen.admitted + seen.denied) for seen in key]
+        self.rounds.append(Round(tuple(steps), tuple(seen.admitted for seen in key)))
+
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""
         self.keys += histories

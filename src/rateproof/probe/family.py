@@ -153,8 +153,17 @@ def admissions(
     return tuple(tuple(outcomes) for outcomes in foreseen(family, point, history))
 
 
-def foreseen(family: LimiterFamily, box: Box, history: History) -> Iterator[list[int]]:
-    """The numbers that may be admitted of each volley, as many requests as it has; until it gives up."""
+def foreseen(
+    family: LimiterFamily, box: Box, history: History, *, knowing: bool = False
+) -> Iterator[list[int]]:
+    """The numbers that may be admitted of each volley, as many requests as it has; until it gives up.
+
+    Args:
+        family: the kind.
+        box: its parameters.
+        history: the volleys, and what came of them.
+        knowing: of each volley by what came of those before it; else whatever came of them.
+    """
     states: list[State] = [family.start]
     for seen in history:
         outcomes: list[int] = []
@@ -165,9 +174,10 @@ def foreseen(family: LimiterFamily, box: Box, history: History) -> Iterator[list
                 return
             if after:
                 outcomes.append(tried.admitted)
-                found.update(dict.fromkeys(after))
+                if not knowing or tried.admitted == seen.admitted:
+                    found.update(dict.fromkeys(after))
         yield outcomes
-        if len(found) > _MOST_STATES or len(outcomes) >= _FEWER:
+        if len(found) > _MOST_STATES or (len(outcomes) >= _FEWER and not knowing):
             return
         states = list(found)
 

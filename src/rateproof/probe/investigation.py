@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from rateproof.probe.budget import Budget, Spending
 from rateproof.probe.confirming import Confirming
 from rateproof.probe.course import SURPRISES, Course
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.family import LimiterFamily
+from rateproof.probe.last_look import LastLook
 from rateproof.probe.limit_search import LimitSearch, delays
 from rateproof.probe.queue_rate import find_rate
 from rateproof.probe.refutation import Refutation
@@ -23,7 +24,7 @@ def run_course(
     budget: Budget,
     hints_ns: Iterable[int] = (),
     before: Sequence[Seen] = (),
-    families: Sequence[LimiterFamily] = FAMILIES,
+    families: Sequence[LimiterFamily] = (*FAMILIES, *LAST),
 ) -> Course:
     """Find out what limiter it is, as far as the budget goes.
 
@@ -54,7 +55,12 @@ def run_course(
         if not course.hypotheses.boxes or confirming.run(course.hypotheses):
             break
     if not course.hypotheses.boxes and not course.shared:
-        course.hypotheses = rounds.unnamed()
-    if course.surprises == SURPRISES or not course.hypotheses.boxes:
+        search.scatter(
+            sure=True
+        )  # a key may have filled all counters, and another one some of them
+        if not course.several:
+            course.proof = None
+            course.hypotheses = LastLook(rounds).run(course.hypotheses)
+    if course.surprises >= SURPRISES or not course.hypotheses.boxes:
         course.proof = None
     return course

@@ -8,7 +8,7 @@ from rateproof.probe.course import Course, Round
 from rateproof.probe.inference import Recovery
 from rateproof.probe.seen import Seen, condensed, volleys
 from rateproof.probe.sending import Sender
-from rateproof.probe.several import Hit, Several, several
+from rateproof.probe.several import RUN, Hit, Several, several
 from rateproof.units import SECOND_NS
 
 _FIRST_DELAY_NS = 10_000_000
@@ -49,6 +49,7 @@ class LimitSearch:
         self._course = course
         self._spending = spending
         self._delays_ns = delays_ns
+        self._roams = False
 
     def find(self) -> Recovery | None:
         """Find how many are admitted at once, on one connection and on many, and when the next is.
@@ -194,11 +195,21 @@ class LimitSearch:
             most = max(most, sum(each.admitted for each in alone))
             if least <= most:
                 return
+        polled = self._sender.search(most + 2, [1] * _AT_ONCE)
+        if (
+            polled and polled[-1].admitted
+        ):  # on the same connection, at once: another counter has room
+            self._roams = True
+            return
         high_ns = back.received_ns - filled.sent_ns if back else None
         course.several = Several(most, least, None, course.held_ns, high_ns, sticky=True)
 
-    def scatter(self) -> None:
-        """Find out whether the requests of one key meet several counters."""
+    def scatter(self, *, sure: bool = False) -> None:
+        """Find out whether the requests of one key meet several counters.
+
+        Args:
+            sure: only where they admit as many together the second time, and then none for long.
+        """
         sender, course = self._sender, self._course
         before = sender.requests
         if not sender.reconnecting and self._one():
@@ -209,7 +220,10 @@ class LimitSearch:
         if any(seen.denied for seen in searched) and searched[0].admitted:
             most -= sender.requests - before
             hit = sender.hitter(fresh=True)
-            course.several, _ = several(hit, searched, most, self._spending.end_ns, self._delays_ns)
+            end_ns, run = self._spending.end_ns, _ALL_FULL if sure else RUN
+            found, _ = several(hit, searched, most, end_ns, self._delays_ns, run=run)
+            if found and (not sure or found.again == found.together):
+                course.several = found
         self._spending.scattered = sender.requests - before
 
     def _one(self) -> bool:
@@ -225,8 +239,9 @@ class LimitSearch:
         return sum(each.admitted for each in seen) <= limit + 1 + back
 
     def soon(self, recovery: Recovery) -> bool:
-        """Tell if the key that was filled at once came back at once, and may not have filled every counter."""
-        return self._course.held_ns < _SOON_NS and recovery.denied < _ALL_FULL
+        """Tell if a key, or the one that was filled at once, came back at once, and may not have filled every counter."""
+        at_once = self._course.held_ns < _SOON_NS and recovery.denied < _ALL_FULL
+        return self._roams or at_once
 
 
 def delays(horizon_ns: int, hints_ns: Iterable[int]) -> list[int]:

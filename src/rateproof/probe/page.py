@@ -8,7 +8,7 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import EXCLUDING
 from rateproof.probe.course import Round, wanted
-from rateproof.probe.families import UNNAMED
+from rateproof.probe.families import LAST, UNNAMED
 from rateproof.probe.finding import Finding
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTOLD, UNTRIED, Dimension
 from rateproof.probe.inference import Kind
@@ -57,7 +57,7 @@ def headline(finding: Finding) -> str:
         return f"several counters, together {_together(several)}: each request meets any of them"
     if finding.named:
         return _named(finding.named, finding)
-    if finding.kinds and finding.kinds[0].family not in UNNAMED:
+    if finding.kinds and finding.kinds[0].family not in LAST:
         return f"not named: about {_named(finding.kinds[0], finding)}{_why_not(finding)}"
     return _unexplained(finding)
 
@@ -78,7 +78,8 @@ def _unexplained(finding: Finding) -> str:
     """Say what was seen, where no policy explains it."""
     course = finding.course
     if course.hypotheses is not None:
-        such = "".join(f", such as {_named(kind, finding)}" for kind in finding.kinds[:1])
+        told = [kind for kind in finding.kinds[:1] if kind.close]
+        such = "".join(f", such as {_named(kind, finding)}" for kind in told)
         return f"not named: {course.limit} at once, by a rule that is not known here{such}"
     if course.limit:
         return (
@@ -196,10 +197,13 @@ def _left(finding: Finding) -> Iterator[str]:
 
 def would_tell(finding: Finding) -> str:
     """The budget with which a name can be expected, or that none helps."""
-    if finding.named or not finding.course.limit:
+    if finding.named or finding.course.several or not finding.course.limit:
         return ""
     if finding.kinds and finding.kinds[0].family in UNNAMED:
-        return "looked at where nothing else explains all answers: not confirmed"
+        return (
+            "a larger budget would tell no more: a log beside a bucket and a window from the "
+            "first request admit the same on 19 keys of 20, so it is not confirmed which it is"
+        )
     if finding.course.hypotheses is not None and not finding.kinds:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
     more, budget = wanted(finding.course), finding.budget

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rateproof.probe.budget import Spending
 from rateproof.probe.course import Course
-from rateproof.probe.families import UNNAMED
+from rateproof.probe.families import LAST
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -47,7 +47,8 @@ class Rounds:
         self.spending = spending
         self.recovery = recovery
         self.standing: dict[int, Kind] = {}
-        self._families = families
+        self._families = [family for family in families if family not in LAST]
+        self._last = [family for family in families if family in LAST]
 
     def spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
@@ -103,9 +104,9 @@ class Rounds:
                 break
         return found
 
-    def unnamed(self) -> Hypotheses:
-        """The limiters that explain so much that they are never named, where nothing else explains everything."""
-        return self._explaining(self.recovery, UNNAMED)
+    def last(self) -> Hypotheses:
+        """The limiters that explain so much that they are looked at only where nothing else explains everything."""
+        return self._explaining(self.recovery, self._last)
 
     def _explaining(self, recovery: Recovery, families: Sequence[LimiterFamily]) -> Hypotheses:
         """The limiters of some families that explain everything so far, from the start."""

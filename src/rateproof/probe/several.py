@@ -9,12 +9,12 @@ soon would come back again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise, takewhile
+from itertools import accumulate, chain, pairwise, takewhile
 
 from rateproof.probe.roundness import Figure, window_in
 from rateproof.probe.seen import Seen
 
-_RUN = 16
+RUN = 16
 """Denials in a row after which all counters are taken for full: of 4 counters one is missed in 100."""
 _RENEWALS = 2  # a clock's windows give one, at a boundary
 _TRIES = 3
@@ -70,6 +70,7 @@ def several(
     delays_ns: Sequence[int],
     *,
     same: bool = False,
+    run: int = RUN,
 ) -> tuple[Several | None, list[Seen]]:
     """Fill a key until all counters are full, wait until one admits, and do so once more.
 
@@ -81,17 +82,18 @@ def several(
         end_ns: when to stop waiting.
         delays_ns: from one poll to the next.
         same: `hit` goes on with the key of `before`, where a fresh one would take too many.
+        run: denials in a row after which all counters are taken for full.
 
     Returns:
         What is known of them, None where one counter may explain it; and all that was seen.
     """
     limit = _each(before)
     # A bucket with a fast refill never gets full: half is left to find out its rate.
-    runs = [before, *_filled(hit, *((_RUN, most) if same else (limit + _RUN, most // 2)), 1)]
-    history = [seen for run in runs[not same :] for seen in run]
+    runs = [before, *_filled(hit, *((run, most) if same else (limit + run, most // 2)), 1, run=run)]
+    history = [*chain(*runs[not same :])]
     most += len(before) if same else 0
     each = min(limit, _each(history))
-    renewals = [_renewals(run, each) for run in runs]
+    renewals = [_renewals(filled, each) for filled in runs]
     if sum(renewals) < _RENEWALS:
         return None, history
     latest = max(n for n in range(len(runs)) if sum(renewals[n:]) >= _RENEWALS)
@@ -104,7 +106,7 @@ def several(
         if low_ns > last_ns - since_ns:
             break
         history += polls  # one had room left, or what is admitted comes back as fast as that
-        history += [seen for run in _filled(hit, _RUN, most - len(history), 1) for seen in run]
+        history += chain(*_filled(hit, run, most - len(history), 1, run=run))
     else:
         return None, history
     history += polls
@@ -113,9 +115,9 @@ def several(
         return found, history
     # Once the last of them may be back, too. The poll that was admitted counts already.
     at_ns = polls[-1].received_ns + last_ns - begun_ns
-    second = [seen for run in _filled(hit, total, most - len(history), _RUN, at_ns) for seen in run]
+    second = [*chain(*_filled(hit, total, most - len(history), RUN, run=run, at_ns=at_ns))]
     history += second
-    if any(seen.admitted for seen in second[-_RUN:]) or len(second) < total + _RUN:
+    if any(seen.admitted for seen in second[-run:]) or len(second) < total + run:
         return found, history
     again, begun_ns, last_ns = _count(second)
     again += 1
@@ -146,16 +148,16 @@ def _renewals(run: Sequence[Seen], each: int) -> int:
 
 
 def _filled(
-    hit: Hit, requests: int, most: int, connections: int, at_ns: int = 0
+    hit: Hit, requests: int, most: int, connections: int, *, run: int, at_ns: int = 0
 ) -> list[Sequence[Seen]]:
     """Send so many requests, and further runs until all counters are full."""
     runs: list[Sequence[Seen]] = []
     while requests <= most:
         runs.append(hit(requests, at_ns, connections))
-        if not any(seen.admitted for seen in runs[-1][-_RUN:]):
+        if not any(seen.admitted for seen in runs[-1][-run:]):
             break
         most -= requests
-        requests = _RUN
+        requests = run
     return runs
 
 

@@ -4,12 +4,12 @@ import random
 
 import pytest
 from proving import unknown
-from proving.simulated import LIMITERS, bucket_and_window, fixed_window
+from proving.simulated import LIMITERS, bucket_and_window, fixed_window, leaky
 
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.confirming import Confirming
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
 from rateproof.probe.refutation import Refutation
@@ -21,7 +21,7 @@ BEGIN_NS = 10**15
 
 
 def _course(simulated, limiter, seed, budget=None, begin_ns=BEGIN_NS, **options):
-    families = options.pop("families", FAMILIES)
+    families = options.pop("families", (*FAMILIES, *LAST))
     sender = simulated.Sender(limiter, seed, begin_ns=begin_ns, **options)
     course = run_course(sender, budget or Budget(), families=families)
     return course, sender
@@ -231,13 +231,54 @@ def test_a_bucket_and_a_window_together_are_said_to_explain_all_answers_and_neve
     assert low_ns <= 3 * S <= high_ns
 
 
-def test_a_clock_of_each_keys_own_is_said_to_explain_all_answers_and_never_named(simulated):
-    limiter = fixed_window(5, S, 1, per_key=True)
-    course, _ = _course(simulated, limiter, 1)
-    assert named_kind(course) is None
-    kind = course.hypotheses.kinds()[0]
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_clock_of_each_keys_own_is_named_once_a_key_was_followed_for_windows(seed, simulated):
+    """Only what a key did before foretells when it comes back: after denials, and idle for three windows."""
+    limiter = fixed_window(5, S, seed, per_key=True)
+    course, _ = _course(simulated, limiter, seed)
+    kind = named_kind(course)
     assert (kind.family.other, kind.limit) == ("own phase", 5)
     assert kind.low_ns <= S <= kind.high_ns
+    assert course.proof.edges >= 2
+    assert min(course.proof.excluded.values()) >= 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    quick_first(
+        [
+            "a chain of windows that ends when idle",
+            "blocks of 1/10",
+            "a window that the last admission starts anew",
+            "a log that forgets all unless it was full",
+            "windows that grow while a key is busy",
+        ]
+    ),
+)
+def test_what_a_phase_for_each_key_explains_at_first_is_not_named_so(name, simulated):
+    course, _ = _course(simulated, unknown.UNKNOWN[name](4, S, 7 * S // 10), seed=1)
+    kind = named_kind(course)
+    assert kind is None or kind.family.other != "own phase"
+
+
+@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("sticky", [True, False])
+def test_several_counters_are_told_from_one_and_by_the_connection_or_not(number, sticky, simulated):
+    """A key may fill all of them at once, and the next some of them."""
+    for seed in range(4):
+        limiter = simulated.several(simulated.sliding_log(5, S), number, seed, sticky=sticky)
+        course, _ = _course(simulated, limiter, seed)
+        assert named_kind(course) is None
+        assert course.several is not None, seed
+        assert course.several.sticky == sticky
+        assert 2 <= course.several.counters <= number
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_limiter_that_lets_some_through_is_no_number_of_counters(seed, simulated):
+    limiter = leaky(simulated.sliding_log(2, S // 2), 0.1, seed)
+    course, _ = _course(simulated, limiter, seed)
+    assert (course.several, named_kind(course)) == (None, None)
 
 
 def test_no_limit_takes_the_budget_and_no_more(simulated):

@@ -5,14 +5,14 @@ import random
 import pytest
 from proving.simulated import bucket_and_window, fixed_window
 
-from rateproof.probe.families import FAMILIES, UNNAMED
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.family import admissions, explains
 from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.seen import GRANULARITY_NS, Box, Seen, volleys
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
-EVERY = (*FAMILIES, *UNNAMED)
+EVERY = (*FAMILIES, *LAST)
 NAMES = [family.name for family in EVERY]
 CASES = 60
 
@@ -108,7 +108,7 @@ def test_another_limit_is_refuted_by_a_burst(family):
 @pytest.mark.parametrize(("window_ns", "right"), [(S, True), (9 * S // 10, False)])
 def test_a_key_has_one_phase_for_good(window_ns, right):
     """Edges at 400 ms of each second: full until 1.4 s and 2.4 s, whenever it was filled."""
-    family = next(family for family in UNNAMED if family.other == "own phase")
+    family = next(family for family in LAST if family.other == "own phase")
     instants = ((0, 5, 1), (500, 5, 1), (1390, 0, 1), (1410, 5, 1), (2390, 0, 1), (2410, 5, 0))
     key = [
         Seen(BEGIN_NS + ms * MS, BEGIN_NS + (ms + 5) * MS, admitted, denied)

@@ -9,7 +9,7 @@ from rateproof.policy import Policy
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.course import Course
-from rateproof.probe.families import FAMILIES, UNNAMED
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import Finding
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
@@ -162,14 +162,25 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     assert to_json(found)["predictions"] == {"true": 12, "keys": 4, "wrong": 0}
 
 
-def test_a_family_that_is_never_named_is_an_instance_of_a_rule_that_is_not_known():
-    (family,) = (each for each in UNNAMED if each.other == "own phase")
-    first, *rest = describe(confirmed(finding(Hello(200)), 5, (family,), true=0)).splitlines()
-    assert first == (
-        "not named: 5 at once, by a rule that is not known here, "
-        "such as fixed-window 5 per 5s (fixed-window, each key at a phase of its own)"
+@pytest.mark.parametrize(
+    ("other", "words"), [("own phase", "another run"), ("window", "not confirmed which it is")]
+)
+def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_known(other, words):
+    (family,) = (each for each in LAST if each.other == other)
+    found = confirmed(finding(Hello(200)), 5, (family,), true=0)
+    first, *rest = describe(found).splitlines()
+    assert first.startswith(
+        f"not named: 5 at once, by a rule that is not known here, such as {family.record.name} "
     )
-    assert any("not confirmed" in line for line in rest)
+    assert family.name in first
+    assert any(words in line for line in rest)
+
+
+def test_where_several_counters_answer_no_budget_is_said_to_tell_more():
+    course = Course(limit=5, several=Several(5, 20))
+    found = replace(finding(Hello(200)), course=course)
+    assert to_json(found)["would_tell"] == ""
+    assert "more would be told" not in describe(found)
 
 
 def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named():

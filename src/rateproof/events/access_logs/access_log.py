@@ -49,13 +49,24 @@ def read_access_logs(names: Sequence[str], reading: Reading) -> EventLog:
 
 def hosts_of(names: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[File], str]]:
     """The files of each host, in their order, and the name of its log: see `read_access_logs`."""
+    for ordered in ordered_hosts(names, reading):
+        yield pieces_of(ordered), name_of(ordered)
+
+
+def ordered_hosts(names: Sequence[str], reading: Reading) -> Iterator[list[str]]:
+    """The names of the files of each host, in their order."""
     paths = found(names)
     for files in [paths] if reading.skew_ns is None else hosts(paths):
         ordered = in_order(files, reading)
         if len(ordered) > 1:
             say(f"{len(ordered)} files in this order: {printable(', '.join(ordered))}")
-        name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} ... {ordered[-1]}"
-        yield pieces_of(ordered), "standard input" if name == "-" else printable(name)
+        yield ordered
+
+
+def name_of(ordered: Sequence[str]) -> str:
+    """The name of a log of these files, for messages."""
+    name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} ... {ordered[-1]}"
+    return "standard input" if name == "-" else printable(name)
 
 
 def beside(logs: Sequence[EventLog]) -> EventLog:

@@ -11,6 +11,7 @@ from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.recognition import first_stamp_ns, format_of
 from rateproof.events.access_logs.scan import File, begun_of
 from rateproof.events.lines import open_lines
+from rateproof.events.places import fitting_elsewhere
 from rateproof.output import printable, say
 
 _ROTATED: Final = re.compile(r"(?:[.-](\d+))?(?:\.(?:gz|zst))?$")
@@ -25,7 +26,7 @@ def found(names: Sequence[str]) -> list[str]:
     paths: dict[str, None] = {}
     for name in names:
         if is_pattern(name):
-            fitting = sorted(glob(name))  # noqa: PTH207 - a pattern may be absolute
+            fitting = sorted(fitting_elsewhere(name) if "://" in name else glob(name))  # noqa: PTH207 - a pattern may be absolute
             if not fitting:
                 raise InvalidArgument(
                     f"no file fits {name!r}", "quotes keep a pattern from the shell"

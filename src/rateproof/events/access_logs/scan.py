@@ -182,18 +182,18 @@ class Scan:
         )
         return Chunk(sent, received, status, line, keys, self._new, tuple(told))
 
-    def refuse(self) -> None:
-        """Say what was left out, or that the log cannot be judged.
+    def refuse(self, tell: Callable[[str], None] = say) -> None:
+        """Say what was left out, or that the log cannot be judged; `tell` tells people.
 
         Raises:
             LogError: too many lines are not understood, the clock was set back, or nothing is
                 left.
         """
         if self.found["cut"]:
-            say(f"hint: {self.name} ends within a line, which is being written: left out")
+            tell(f"hint: {self.name} ends within a line, which is being written: left out")
         self.refuse_strange()
         if self.found["strange"]:
-            say(f"hint: {self._strange()}; they are left out")
+            tell(f"hint: {self._strange()}; they are left out")
         if self.was_set_back():
             raise LogError(
                 self.set_back(),
@@ -205,10 +205,10 @@ class Scan:
             problem = f"{self.name}: none of its {self.rows:,} requests is of those asked for"
             raise LogError(problem, _NONE)
         if self.counted < self.rows:
-            say(f"{self.counted:,} of {self.rows:,} requests are of those asked for")
+            tell(f"{self.counted:,} of {self.rows:,} requests are of those asked for")
         if self.keyless:
             left_out = f"{self.keyless:,} of {self.counted:,} requests"
-            say(f"hint: {left_out} have no {self.reading.key}: left out")
+            tell(f"hint: {left_out} have no {self.reading.key}: left out")
 
     def refuse_strange(self) -> None:
         """Refuse a log of which too many lines are not understood.

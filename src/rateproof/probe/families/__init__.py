@@ -7,7 +7,7 @@ are of none; how likely it is that one meets them; and how one of them goes on.
 from rateproof.probe.family import LimiterFamily
 from rateproof.registry import modules_in
 
-__all__ = ["FAMILIES", "UNNAMED"]
+__all__ = ["FAMILIES", "LAST", "UNNAMED"]
 
 
 def _found() -> list[LimiterFamily]:
@@ -19,8 +19,11 @@ def _found() -> list[LimiterFamily]:
 
 _FOUND = sorted(_found(), key=lambda each: each.rank)
 
-UNNAMED = tuple(each for each in _FOUND if each.other in {"window", "own phase"})
-"""Families that explain so much that they are looked at only where no other explains everything: said, never named."""
+LAST = tuple(each for each in _FOUND if each.other in {"window", "own phase"})
+"""Families that explain so much that they are looked at only where no other explains everything."""
 
-FAMILIES: tuple[LimiterFamily, ...] = tuple(each for each in _FOUND if each not in UNNAMED)
+UNNAMED = tuple(each for each in LAST if each.other == "window")
+"""Those of them that are said and never named."""
+
+FAMILIES: tuple[LimiterFamily, ...] = tuple(each for each in _FOUND if each not in LAST)
 """Every other family, the likelier first where nothing tells two of them apart."""

@@ -1,7 +1,6 @@
 """N in each window of a clock, each key at a phase of its own.
 
-It explains so much that it is looked at only once nothing else explains all answers, and is
-never named.
+It explains so much that it is looked at only once nothing else explains all answers.
 """
 
 from collections.abc import Iterator

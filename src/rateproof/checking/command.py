@@ -5,47 +5,41 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from rateproof import linux
 from rateproof.answer import answer
+from rateproof.checking.named_log import (
+    Room,
+    hint_of_key,
+    name_of,
+    read,
+    reading_of,
+    refuse_several,
+)
 from rateproof.clock import Tolerance
 from rateproof.cluster import connected
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
-from rateproof.events.access_logs import (
-    LONGEST_NS,
-    Reading,
-    Where,
-    is_pattern,
-    named,
-)
-from rateproof.events.access_logs.access_log import hosts_of
-from rateproof.events.access_logs.bounded import read_bounded
 from rateproof.events.access_logs.rotation import live
-from rateproof.events.access_logs.scan import LIMITERS_503, File
-from rateproof.events.files import is_access_log, read_files, read_lines, read_log
-from rateproof.events.imported import instant_ns
-from rateproof.events.importers import importer_of
+from rateproof.events.access_logs.scan import LIMITERS_503
+from rateproof.events.files import read_files, read_log
 from rateproof.events.impossible import refuse_impossible
-from rateproof.events.lines import open_lines
 from rateproof.events.parquet import available
 from rateproof.events.places import path_of
 from rateproof.events.shares import pieces_on
 from rateproof.events.splitter import in_pieces
-from rateproof.keyspec import KeySpec
 from rateproof.options.declared import DEFAULT_POLICY, VERBS
 from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, judge, judge_keys, verify
-from rateproof.prove.evidence import DRAWING_WIDTH, Document, is_document, to_document
+from rateproof.prove.evidence import DRAWING_WIDTH, Document, to_document
 from rateproof.prove.keys import first_late
 from rateproof.prove.power.stamps import stamped
 from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
@@ -68,7 +62,7 @@ def check(arguments: argparse.Namespace) -> int:
         from rateproof.hunt.report import require_jinja
 
         require_jinja()  # before the work, not after it
-    name = _named(arguments.log)
+    name = name_of(arguments.log)
     if arguments.follow:
         return _follow(arguments)
     for option in ("fail_fast", "metrics_port"):
@@ -76,13 +70,13 @@ def check(arguments: argparse.Namespace) -> int:
             raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
     if arguments.on is not None:
         return _check_on(arguments, name)
-    _refuse_several(arguments.log)
+    refuse_several(arguments.log)
     with ExitStack() as stack:
         free = linux.free_memory()
         memory = arguments.memory or (free and free // 2)
         asked = arguments.memory is not None
-        room = _Room(memory if asked or available() else None, stack, asked=asked)
-        found = _read(arguments.log, arguments.key, reading_of(arguments), room)
+        room = Room(memory if asked or available() else None, stack, asked=asked)
+        found = read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
             return _check_parquet(arguments, found, name)
     return _check_found(arguments, found, name)
@@ -111,7 +105,7 @@ def _check_on(arguments: argparse.Namespace, name: str) -> int:
     if others:
         hint = "it takes logs in Parquet; `rateproof plan --on` takes access logs"
         raise InvalidArgument(f"--on {arguments.on} with {printable(others[0])}", hint)
-    _hint_of(arguments.key)
+    hint_of_key(arguments.key)
     asked = argparse.Namespace(
         rejected_statuses=arguments.rejected_statuses, admitted_statuses=arguments.admitted_statuses
     )
@@ -165,141 +159,6 @@ def _prepared(arguments: argparse.Namespace, with_what: str) -> Callable[[EventL
         return log
 
     return prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """Room for an access log: so many bytes of memory, or a file that goes at the end.
-
-    Args:
-        memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
-        stack: what goes at the end.
-        asked: somebody said how much.
-    """
-
-    memory: int | None
-    stack: ExitStack
-    asked: bool
-
-    def read(self, logs: Iterable[tuple[Iterable[File], str]], reading: Reading) -> EventLog | Path:
-        """Read access logs into it."""
-        return read_bounded(logs, reading, self.memory, self._place)
-
-    def is_not_for(self, name: str) -> None:
-        """Say that a log of another kind is read whole, if somebody said how much there is."""
-        if self.asked:
-            say(
-                f"hint: --memory plays no part: {name} is read whole, as all but Parquet and access logs are"
-            )
-
-    def _place(self) -> Path:
-        folder = self.stack.enter_context(TemporaryDirectory(prefix="rateproof-"))
-        size = f"{(self.memory or 0) / 1_000_000:,.0f} MB"
-        say(f"the log does not fit in {size}: it goes to {folder} as it is read")
-        return Path(folder, "access.parquet")
-
-
-def reading_of(arguments: argparse.Namespace) -> Reading:
-    """Return the way an access log is to be read.
-
-    Raises:
-        InvalidArgument: an option says what cannot be.
-    """
-    longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
-    reading = Reading(
-        format=None if arguments.format is None else named(arguments.format),
-        longest_ns=longest_ns,
-        skip_bad=bool(arguments.skip_bad),
-        where=None if arguments.where is None else Where.parse(arguments.where),
-        since_ns=_instant_of("since", arguments.since),
-        until_ns=_instant_of("until", arguments.until),
-        skew_ns=arguments.skew_ns,
-    )
-    since_ns, until_ns = reading.since_ns, reading.until_ns
-    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
-        raise InvalidArgument(f"--until {arguments.until} is not after --since {arguments.since}")
-    if arguments.proxies is None and arguments.ipv6_prefix is None:
-        return reading
-    from rateproof.enforce.http.addresses import ClientAddress
-
-    proxies, header = arguments.proxies or 0, arguments.proxy_header or "X-Forwarded-For"
-    address = ClientAddress(proxies, header, arguments.ipv6_prefix or 128)
-    return replace(reading, address=address.of, header=header if proxies else "")
-
-
-def _instant_of(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return instant_ns(text)
-    except LogError:
-        hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
-        raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
-
-
-def _refuse_several(names: Sequence[str]) -> None:
-    parquet = [name for name in names if Path(name).suffix == ".parquet"]
-    if parquet and len(names) > 1:
-        hint = "only access logs are read from several files: check each log by itself"
-        raise InvalidArgument(f"{printable(parquet[0])} is one of {len(names)} logs", hint)
-
-
-def _named(names: Sequence[str]) -> str:
-    """A name of the input, for messages."""
-    return "standard input" if names == ("-",) else printable(", ".join(names))
-
-
-def _read(
-    names: Sequence[str], key: KeySpec | None, reading: Reading, room: _Room
-) -> EventLog | Path | dict[str, Any]:
-    """A log, or the plain data of a piece of evidence: the content says which it is.
-
-    A path is that of a log in Parquet.
-    """
-    path, *others = names
-    reading = reading if key is None else replace(reading, key=key)
-    if others or reading.skew_ns is not None or is_pattern(path):
-        return room.read(hosts_of(names, reading), reading)
-    if Path(path).suffix == ".parquet":
-        _hint_of(key)
-        return Path(path)
-    with open_lines(path) as (lines, name):
-        begun = []
-        for line in lines:
-            begun.append(line)
-            if not line.isspace():
-                break
-        data = _object(b"".join(begun))
-        if data is None and begun and begun[-1].lstrip().startswith(b"{"):
-            # Not a log in lines: that begins with a whole object.
-            begun += lines
-            data = _object(b"".join(begun))
-        if is_document(data):
-            if not all(map(bytes.isspace, lines)):
-                raise LogError(f"{name}: more follows the evidence", "one document in a file")
-            return data
-        first = begun[0] if begun else b""
-        lines.put_back(begun)
-        if is_access_log(first, name, reading):
-            return room.read([([(name, lines.blocks())], name)], reading)
-        if begun and importer_of(first, name) is None:
-            _hint_of(key)
-        room.is_not_for(name)
-        return read_lines(lines, name, key, reading)
-
-
-def _hint_of(key: KeySpec | None) -> None:
-    if key is not None:
-        say(f"hint: --key {key} plays no part: this log has identities in its column key")
-
-
-def _object(text: bytes) -> dict[str, Any] | None:
-    """The JSON object that a text is, None if it is none."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def _rejecting(log: EventLog, rejected: frozenset[int], *, told: bool) -> EventLog:
@@ -377,8 +236,9 @@ def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _follow(arguments: argparse.Namespace) -> int:
     """Judge a log that grows; the exit code of what was found."""
+    from rateproof.checking.following import follow
+    from rateproof.checking.watch import Watch
     from rateproof.hunt.signals import Signals
-    from rateproof.watching import Watch, follow
 
     paths = live(arguments.log)
     if len(paths) > 1 and arguments.skew_ns is None:
@@ -495,7 +355,7 @@ def _report(
     seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
     subject = Subject(
         verb="check",
-        target=_named(arguments.log),
+        target=name_of(arguments.log),
         policy=str(policy),
         key=None if arguments.key is None else str(arguments.key),
         seed=seed if isinstance(seed, int) else None,

@@ -1,0 +1,161 @@
+"""The log, or the piece of evidence, that a command names: its content says which it is."""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rateproof.errors import InvalidArgument, LogError
+from rateproof.events import EventLog
+from rateproof.events.access_logs import LONGEST_NS, Reading, Where, is_pattern, named
+from rateproof.events.access_logs.access_log import hosts_of
+from rateproof.events.access_logs.bounded import read_bounded
+from rateproof.events.access_logs.scan import File
+from rateproof.events.files import is_access_log, read_lines
+from rateproof.events.imported import instant_ns
+from rateproof.events.importers import importer_of
+from rateproof.events.lines import open_lines
+from rateproof.keyspec import KeySpec
+from rateproof.output import printable, say
+from rateproof.prove.evidence import is_document
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Room for an access log: so many bytes of memory, or a file that goes at the end.
+
+    Args:
+        memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
+        stack: what goes at the end.
+        asked: somebody said how much.
+    """
+
+    memory: int | None
+    stack: ExitStack
+    asked: bool
+
+    def read(self, logs: Iterable[tuple[Iterable[File], str]], reading: Reading) -> EventLog | Path:
+        """Read access logs into it."""
+        return read_bounded(logs, reading, self.memory, self._place)
+
+    def is_not_for(self, name: str) -> None:
+        """Say that a log of another kind is read whole, if somebody said how much there is."""
+        if self.asked:
+            say(
+                f"hint: --memory plays no part: {name} is read whole, as all but Parquet and access logs are"
+            )
+
+    def _place(self) -> Path:
+        folder = self.stack.enter_context(TemporaryDirectory(prefix="rateproof-"))
+        size = f"{(self.memory or 0) / 1_000_000:,.0f} MB"
+        say(f"the log does not fit in {size}: it goes to {folder} as it is read")
+        return Path(folder, "access.parquet")
+
+
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """Return the way an access log is to be read.
+
+    Raises:
+        InvalidArgument: an option says what cannot be.
+    """
+    longest_ns = LONGEST_NS if arguments.longest_ns is None else arguments.longest_ns
+    reading = Reading(
+        format=None if arguments.format is None else named(arguments.format),
+        longest_ns=longest_ns,
+        skip_bad=bool(arguments.skip_bad),
+        where=None if arguments.where is None else Where.parse(arguments.where),
+        since_ns=_instant_of("since", arguments.since),
+        until_ns=_instant_of("until", arguments.until),
+        skew_ns=arguments.skew_ns,
+    )
+    since_ns, until_ns = reading.since_ns, reading.until_ns
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise InvalidArgument(f"--until {arguments.until} is not after --since {arguments.since}")
+    if arguments.proxies is None and arguments.ipv6_prefix is None:
+        return reading
+    from rateproof.enforce.http.addresses import ClientAddress
+
+    proxies, header = arguments.proxies or 0, arguments.proxy_header or "X-Forwarded-For"
+    address = ClientAddress(proxies, header, arguments.ipv6_prefix or 128)
+    return replace(reading, address=address.of, header=header if proxies else "")
+
+
+def _instant_of(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return instant_ns(text)
+    except LogError:
+        hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
+        raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
+
+
+def refuse_several(names: Sequence[str]) -> None:
+    """Refuse several logs of a kind that is read from one file."""
+    parquet = [name for name in names if Path(name).suffix == ".parquet"]
+    if parquet and len(names) > 1:
+        hint = "only access logs are read from several files: check each log by itself"
+        raise InvalidArgument(f"{printable(parquet[0])} is one of {len(names)} logs", hint)
+
+
+def name_of(names: Sequence[str]) -> str:
+    """Return a name of the input, for messages."""
+    return "standard input" if names == ("-",) else printable(", ".join(names))
+
+
+def read(
+    names: Sequence[str], key: KeySpec | None, reading: Reading, room: Room
+) -> EventLog | Path | dict[str, Any]:
+    """Return a log, or the plain data of a piece of evidence: the content says which it is.
+
+    A path is that of a log in Parquet.
+    """
+    path, *others = names
+    reading = reading if key is None else replace(reading, key=key)
+    if others or reading.skew_ns is not None or is_pattern(path):
+        return room.read(hosts_of(names, reading), reading)
+    if Path(path).suffix == ".parquet":
+        hint_of_key(key)
+        return Path(path)
+    with open_lines(path) as (lines, name):
+        begun = []
+        for line in lines:
+            begun.append(line)
+            if not line.isspace():
+                break
+        data = _object(b"".join(begun))
+        if data is None and begun and begun[-1].lstrip().startswith(b"{"):
+            # Not a log in lines: that begins with a whole object.
+            begun += lines
+            data = _object(b"".join(begun))
+        if is_document(data):
+            if not all(map(bytes.isspace, lines)):
+                raise LogError(f"{name}: more follows the evidence", "one document in a file")
+            return data
+        first = begun[0] if begun else b""
+        lines.put_back(begun)
+        if is_access_log(first, name, reading):
+            return room.read([([(name, lines.blocks())], name)], reading)
+        if begun and importer_of(first, name) is None:
+            hint_of_key(key)
+        room.is_not_for(name)
+        return read_lines(lines, name, key, reading)
+
+
+def hint_of_key(key: KeySpec | None) -> None:
+    """Say that `--key` plays no part, if it is given."""
+    if key is not None:
+        say(f"hint: --key {key} plays no part: this log has identities in its column key")
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object that a text is, None if it is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None

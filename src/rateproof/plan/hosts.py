@@ -1,0 +1,194 @@
+"""The logs of hosts, read by the workers of a cluster, who then work on the parts of their traffic."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from rateproof.cluster import Cluster
+from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.events.access_logs import Reading
+from rateproof.events.access_logs.access_log import name_of, ordered_hosts
+from rateproof.events.access_logs.rotation import found as found_files
+from rateproof.events.access_logs.rotation import pieces_of
+from rateproof.events.access_logs.scan import begin, chunks
+from rateproof.events.parquet import require_pyarrow
+from rateproof.events.partitions import Partitions
+from rateproof.events.places import path_of, to_write
+from rateproof.events.shares import attempt
+from rateproof.output import printable, say
+from rateproof.plan.course import Course
+from rateproof.plan.reading import CHUNK, HASHED, Codes, Ends, assumed, columns_of, raw, span_of
+from rateproof.plan.traffic import Traffic, part_of
+
+_ROWS = {"code": "int32", "sent_ns": "int64", "width": "int32", "agent": "uint32", "path": "uint32"}
+
+
+class HostLog(NamedTuple):
+    """The log of a host, as it was read.
+
+    Args:
+        rows: file with the requests: each its client's code, and `COLUMNS`.
+        keys: its clients, by code.
+        ends: earliest and latest instants.
+        assumptions: those that all bounds rest on.
+        said: to people.
+    """
+
+    rows: Path
+    keys: list[bytes]
+    ends: list[Ends]
+    assumptions: list[str]
+    said: list[str]
+
+
+def traffic_on(
+    cluster: Cluster,
+    names: Sequence[str],
+    reading: Reading,
+    partitions: Partitions,
+    *,
+    course: Course,
+    folder: Path,
+) -> tuple[Traffic, list[str]]:
+    """Have workers read the logs, a host each, and return their traffic: see `read_traffic`.
+
+    Args:
+        cluster: whose workers.
+        names: of files that all of them can read.
+        reading: how.
+        partitions: to read into.
+        course: notes what is done.
+        folder: for what is handed on, which all of them reach.
+
+    Raises:
+        InvalidArgument: standard input, or a format has not what is asked for.
+        LogError: no access log, or one that is damaged or empty.
+        CannotWrite: there is no room for its parts.
+        Unreachable: as of `Cluster.results`.
+    """
+    if "-" in names:
+        raise InvalidArgument("standard input with --on", "files that all workers can read")
+    hosts = [*ordered_hosts([str(path_of(name)) for name in found_files(names)], reading)]
+    work = (cluster.submit(read_host, ordered, reading, folder) for ordered in hosts)
+    keys, requests, found = list[bytes](), 0, dict(cluster.results(work))
+    for number in range(len(hosts)):
+        say("\n".join(found[number].said))
+        codes, words = Codes(keys, shared=number > 0), found[number].keys
+        for own, *columns in _read(found[number].rows):
+            requests += len(own) // 4
+            told = codes.of(words, memoryview(own).cast("i"))
+            partitions.add(raw(told), columns)
+            words = []
+    span = span_of([*chain(*(one.ends for one in found.values()))], requests, name_of(hosts[-1]))
+    course.passing(sum(map(bool, partitions.rows())))
+    assumptions = dict.fromkeys(chain(*(found[at].assumptions for at in range(len(hosts)))))
+    parts = _parts(partitions, folder)
+    elsewhere = partial(_each, cluster, parts, partitions.count)
+    return Traffic(partitions, keys, span, requests, course, elsewhere), assumed([*assumptions])
+
+
+def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog:
+    """Read the log of a host.
+
+    Raises:
+        InvalidArgument, LogError: as `read_traffic`.
+        CannotWrite: there is no room for its requests.
+    """
+    pa, path = require_pyarrow(), folder / f"{attempt()}.parquet"
+    types = {name: getattr(pa, type_)() for name, type_ in _ROWS.items()}
+    schema = pa.schema(list(types.items()))
+    keys, ends = list[bytes](), list[Ends]()
+    scan, files = begin(pieces_of(ordered), name_of(ordered), reading, HASHED)
+    said = [scan.introduction]
+    with (
+        _writing(folder),
+        pa.parquet.ParquetWriter(
+            **to_write(path), schema=schema, compression="lz4", write_page_checksum=True
+        ) as writer,
+    ):
+        for chunk in chunks(scan, files, size=CHUNK, keep=True):
+            columns, own = columns_of(chunk)
+            ends.append(own)
+            keys += chunk.words
+            arrays = [
+                pa.Array.from_buffers(type_, len(chunk.keys), [None, pa.py_buffer(values)])
+                for type_, values in zip(types.values(), [raw(chunk.keys), *columns], strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+    scan.refuse(said.append)
+    return HostLog(path, keys, ends, scan.metadata()["assumptions"], said)
+
+
+def work_on(path: Path, count: int, sum_: int, work: Callable[[Any], Any]) -> Any:
+    """Do something with the traffic of a part.
+
+    Raises:
+        LogError: its file is damaged or gone.
+    """
+    with _reading(path):
+        rows = path.read_bytes()
+    if crc32(rows) != sum_:
+        raise LogError(f"{printable(str(path))} was damaged meanwhile", "plan once more")
+    return work(part_of(rows, count))
+
+
+def _parts(partitions: Partitions, folder: Path) -> dict[int, tuple[Path, int]]:
+    """The file of each part that has rows, and the sum of its bytes."""
+    found = {}
+    for part, count in enumerate(partitions.rows()):
+        if count:
+            path, rows = folder / f"{part}.part", partitions.read(part)
+            with _writing(folder):
+                path.write_bytes(rows)
+            found[part] = path, crc32(rows)
+    return found
+
+
+def _each(
+    cluster: Cluster,
+    parts: dict[int, tuple[Path, int]],
+    count: int,
+    work: Callable[[Any], Any],
+) -> Iterable[tuple[int, Any]]:
+    numbers = [*parts]
+    futures = (cluster.submit(work_on, path, count, sum_, work) for path, sum_ in parts.values())
+    for place, found in cluster.results(futures):
+        yield numbers[place], found
+
+
+def _read(path: Path) -> Iterator[list[bytes]]:
+    """The requests of a host, chunk by chunk: the bytes of each column."""
+    pa = require_pyarrow()
+    with _reading(path), path.open("rb") as file:
+        try:
+            parsed = pa.parquet.ParquetFile(file, page_checksum_verification=True)
+            for group in range(parsed.num_row_groups):
+                table = parsed.read_row_group(group).combine_chunks()
+                yield [
+                    bytes(column.chunk(0).buffers()[1]) if len(column) else b""
+                    for column in table.columns
+                ]
+        except pa.ArrowException as error:
+            raise LogError(f"{printable(str(path))} was damaged meanwhile: {error}") from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"{printable(str(path))} was damaged or removed meanwhile"
+        raise LogError(f"{problem}: {error.strerror or error}", "plan once more") from error
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot write to {printable(str(folder))}: {error.strerror or error}"
+        raise CannotWrite(problem, "parts of a log go beside it") from error

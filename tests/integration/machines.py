@@ -7,7 +7,6 @@ Each worker has a network and a time of its own. Prints one JSON object for each
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -49,8 +48,8 @@ def worker(number, folder):
     own = ["unshare", "--net", "--time", "--monotonic", str(AHEAD_S[number - 1]), "--fork"]
     told = {"n": number, "python": PYTHON, "scheduler": SCHEDULER, "folder": folder}
     machine = subprocess.Popen([*own, "--kill-child", "sh", "-c", WORKER.format(**told)])
-    here = os.readlink("/proc/self/ns/net")
-    wait_until(lambda: os.readlink(f"/proc/{machine.pid}/ns/net") != here, "a network")
+    here = Path("/proc/self/ns/net").readlink()
+    wait_until(lambda: Path(f"/proc/{machine.pid}/ns/net").readlink() != here, "a network")
     ip("link", "add", f"v{number}", "type", "veth", "peer", f"w{number}", "netns", str(machine.pid))
     ip("addr", "add", f"10.77.{number}.1/24", "dev", f"v{number}")
     ip("link", "set", f"v{number}", "up")

@@ -9,35 +9,10 @@ from functools import partial
 from multiprocessing import Pool
 from typing import Any
 
-from proving.simulated import (
-    LIMITERS,
-    Limiter,
-    blocked,
-    blocks,
-    closed_after,
-    first_hit,
-    forgetting_log,
-    from_first,
-    generous,
-    greater_counter,
-    grouped_log,
-    growing,
-    leaky,
-    lengthened,
-    of_all_keys,
-    reset_when_idle,
-    rounded_up,
-    several_counters,
-    sliding_log,
-    slow_if_filled,
-    together,
-    token_bucket,
-    uneven_bucket,
-    wavering_log,
-    wavering_window,
-)
+from proving.simulated import LIMITERS, Limiter
 from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
+from proving.unlisted import UNKNOWN, VARYING
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.course import Course, wanted
 from rateproof.probe.families import FAMILIES, LAST
@@ -57,75 +32,6 @@ _ALL_ONE_PHASE = {"fixed-window", "windows that follow each other from the first
 """Limiters that a phase for each key explains, too: all of them the same, or that of its first request."""
 _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
-
-UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
-    "blocks of 1/5": lambda *of: blocks(*of, number=5),
-    "blocks of 1/10": lambda *of: blocks(*of, number=10),
-    "a bucket and a window": lambda limit, window_ns, _: together(
-        token_bucket(limit, window_ns), sliding_log(2 * limit, 6 * window_ns)
-    ),
-    "a log that lets 1 in 10 through": lambda *of: leaky(sliding_log(*of), 0.1),
-    "two logs": lambda limit, window_ns, _: together(
-        sliding_log(limit, window_ns), sliding_log(limit + (limit + 1) // 2, 2 * window_ns)
-    ),
-    "4 counters, sticky": lambda limit, window_ns, phase_ns: several_counters(
-        sliding_log(limit, window_ns), 4, phase_ns, sticky=True
-    ),
-    "2 counters, roaming": lambda limit, window_ns, phase_ns: several_counters(
-        sliding_log(limit, window_ns), 2, phase_ns, sticky=False
-    ),
-    "a window that the last admission starts anew": lambda limit, window_ns, _: first_hit(
-        limit, window_ns, pushed_by=(True,), pushed_from=limit
-    ),
-    "a window that admissions push on once half is used": lambda limit, window_ns, _: first_hit(
-        limit, window_ns, pushed_by=(True,), pushed_from=limit // 2 + 1
-    ),
-    "a log that forgets all once it was full": lambda *of: forgetting_log(*of, full=True),
-    "a log that forgets all unless it was full": lambda *of: forgetting_log(*of, full=False),
-    "a window that each denial makes a little longer": lambda limit, window_ns, _: lengthened(
-        limit, window_ns, window_ns // 200
-    ),
-    "a chain of windows that ends when idle": lambda *of: first_hit(*of, chained=True, ends=True),
-    "blocks of 1/10 from a key's first request": lambda *of: from_first(blocks(*of, number=10)),
-    "a log of groups that are gone with their first": lambda *of: grouped_log(
-        *of, apart_ns=of[1] // 8, newest=False
-    ),
-    "a log of groups that are gone with their newest": lambda *of: grouped_log(
-        *of, apart_ns=of[1] // 8, newest=True
-    ),
-    "a window that ends at the tick of a clock": lambda *of: rounded_up(*of, tick_ns=of[1] // 8),
-    "the greater of two counts": greater_counter,
-    "a window every third of which admits one more": lambda *of: generous(*of, every=3),
-    "windows that grow while a key is busy": lambda *of: growing(*of, by_ns=of[1] // 20),
-    "a window that is longer if it was filled at once": slow_if_filled,
-    "a window in whose last tenth nobody is admitted": closed_after,
-    "a log that idle keys reset": lambda *of: reset_when_idle(sliding_log(*of), of[1] // 2),
-    "a log that blocks after 5 denials": lambda *of: blocked(
-        sliding_log(*of), of[1] // 2, extended=False, after=5
-    ),
-    "a log whose window wavers by 2 %": lambda *of: wavering_log(*of, percent=2),
-    "a log whose window wavers by 1 %": lambda *of: wavering_log(*of, percent=1),
-    "a window that wavers by 1 %": lambda *of: wavering_window(*of, percent=1),
-    "a window that each denial makes a thousandth longer": lambda limit, window_ns, _: lengthened(
-        limit, window_ns, window_ns // 1000
-    ),
-    "a log, and 20 times as many of all keys together": lambda limit, window_ns, _: of_all_keys(
-        sliding_log(limit, window_ns), sliding_log(20 * limit, window_ns)
-    ),
-    "a log, and 7 times as many in ten windows": lambda limit, window_ns, _: together(
-        sliding_log(limit, window_ns), sliding_log(7 * limit, 10 * window_ns)
-    ),
-    "a bucket whose last quarter is slower": uneven_bucket,
-    "a bucket in which 20 denials cost a token": lambda *of: token_bucket(*of, denials=20),
-}
-"""Limiters that are in no list, and those that are no policy."""
-_VARYING = {
-    "a log whose window wavers by 1 %": (0.99, 1.01),
-    "a log whose window wavers by 2 %": (0.98, 1.02),
-    "a window that wavers by 1 %": (0.99, 1.01),
-    "a window that each denial makes a thousandth longer": (1, 1.03),
-}
-"""The shortest and the longest of their windows, by no more denials than a key gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +146,7 @@ def outcome(run: Run) -> bool:
         block_ns = window_ns // int(run.name.removeprefix(_BLOCKS).partition(" ")[0])
         longest_ns = kind.high_ns + proof.blocks_ns
         return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
-    if kind.limit == limit and (varying := _VARYING.get(run.name)) and proof.blocks_ns:
+    if kind.limit == limit and (varying := VARYING.get(run.name)) and proof.blocks_ns:
         shortest_ns, longest_ns = (int(part * window_ns) for part in varying)
         low_ns, high_ns = kind.low_ns - proof.blocks_ns, kind.high_ns + proof.blocks_ns
         varies = longest_ns - shortest_ns <= proof.blocks_ns

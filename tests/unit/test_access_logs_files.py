@@ -18,7 +18,7 @@ from rateproof.events.access_logs import (
     read_access_logs,
 )
 from rateproof.events.access_logs.rotation import pieces_of
-from tests.unit.test_access_logs import BEGIN_NS, SECOND, line
+from tests.access_lines import BEGIN_NS, SECOND, line
 
 NGINX = Reading(format=named("nginx"))
 

@@ -21,8 +21,8 @@ from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import Scan
 from rateproof.events.access_logs.tail import Tail
 from rateproof.policy import Policy
+from tests.access_lines import limited, line
 from tests.samples import quick_first
-from tests.unit.test_access_logs import limited, line
 
 NGINX = Reading(format=named("nginx"))
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from proving import simulated as of
+from proving import unlisted
 from proving.simulated_sender import SimulatedSender
 
 
@@ -20,7 +21,7 @@ def simulated() -> SimpleNamespace:
     return SimpleNamespace(
         make=make,
         blocks=of.blocks,
-        rounded_up=of.rounded_up,
+        rounded_up=unlisted.rounded_up,
         together=of.together,
         several=of.several_counters,
         sliding_log=of.sliding_log,

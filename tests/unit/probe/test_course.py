@@ -4,7 +4,8 @@ import random
 
 import pytest
 from proving import unknown
-from proving.simulated import LIMITERS, bucket_and_window, fixed_window, leaky
+from proving.simulated import LIMITERS, fixed_window
+from proving.unlisted import bucket_and_window, leaky
 
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation

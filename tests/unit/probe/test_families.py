@@ -3,7 +3,8 @@
 import random
 
 import pytest
-from proving.simulated import bucket_and_window, fixed_window
+from proving.simulated import fixed_window
+from proving.unlisted import bucket_and_window
 
 from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.family import admissions, explains

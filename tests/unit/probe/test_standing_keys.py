@@ -4,7 +4,7 @@ import random
 
 import pytest
 from proving import simulated
-from proving.unknown import UNKNOWN
+from proving.unlisted import UNKNOWN, grouped_log
 
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
@@ -91,7 +91,7 @@ def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name,
 @pytest.mark.parametrize("part", [8, 24])
 @pytest.mark.parametrize("newest", [False, True])
 def test_requests_that_are_close_are_not_one_group(part, newest):
-    limiter = simulated.grouped_log(5, S, apart_ns=S // part, newest=newest)
+    limiter = grouped_log(5, S, apart_ns=S // part, newest=newest)
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
 
 

@@ -6,7 +6,8 @@ from math import log10
 from typing import Final
 
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
-from rateproof.prove import WRONG_REJECTION, Evidence
+from rateproof.prove import Evidence
+from rateproof.prove.evidence.drawing import Frame, shown
 from rateproof.prove.evidence.wording import brief
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS
@@ -17,7 +18,6 @@ BINS: Final = 120
 _OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 _FIRST_WIDTH_NS: Final = 10_000_000
 _MOST_BARS: Final = 24
-_CUT: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +40,26 @@ class Timeline:
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        events = evidence.events
-        first_ns = opens_ns = min(event.sent_ns for event in events)
-        last_ns = max(event.received_ns or event.sent_ns for event in events)
-        if evidence.claim == WRONG_REJECTION:
-            opens_ns = events[-1].sent_ns - evidence.window_ns
-            first_ns = min(first_ns, opens_ns)
-        elif evidence.window_ns < _CUT * (last_ns - first_ns):
-            last_ns = max(last_ns, opens_ns + evidence.window_ns)
-        span_ns = max(1, last_ns - first_ns)
-        closes_ns = min(last_ns, opens_ns + evidence.window_ns)
-        self.is_cut = opens_ns + evidence.window_ns > last_ns
-        self.left = 100 * (opens_ns - first_ns) / span_ns
-        self.width = 100 * (closes_ns - opens_ns) / span_ns
-        self.left_out = max(0, len(events) - _MOST_BARS)
+        frame = Frame.of(evidence)
+
+        def percent(ns: int) -> float:
+            return frame.place(ns, 100_000) / 1_000
+
+        first, self.left_out, last = shown(evidence.events, _MOST_BARS)
+        self.is_cut = frame.is_cut
+        self.left = percent(frame.opens_ns)
+        self.width = percent(frame.closes_ns) - self.left
         self.bars = []
-        for event in events if not self.left_out else (*events[:16], *events[-8:]):
-            ends_ns = last_ns if event.received_ns is None else event.received_ns
+        for event in (*first, *last):
+            ends_ns = frame.last_ns if event.received_ns is None else event.received_ns
+            left = percent(event.sent_ns)
             self.bars.append(
                 Bar(
-                    100 * (event.sent_ns - first_ns) / span_ns,
-                    100 * (ends_ns - event.sent_ns) / span_ns,
+                    left,
+                    percent(ends_ns) - left,
                     event.outcome,
                     event.number,
-                    f"{(event.sent_ns - first_ns) / SECOND_NS:.3f} s",
+                    f"{(event.sent_ns - frame.first_ns) / SECOND_NS:.3f} s",
                     "no answer" if event.status is None else str(event.status),
                     brief(ends_ns - event.sent_ns),
                 )

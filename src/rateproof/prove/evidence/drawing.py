@@ -63,7 +63,7 @@ class Drawing(ABC):
         Args:
             width: characters a line, at least 28.
         """
-        frame = _Frame.of(self)
+        frame = Frame.of(self)
         pad = max(len(f"#{event.number}") for event in self.events)
         columns = max(_LEAST_WIDTH, width) - pad - _OFFSET - _STATUS - 3
         start_ns = min(event.sent_ns for event in self.events)
@@ -76,7 +76,7 @@ class Drawing(ABC):
                 for event in events
             ]
 
-        first, left_out, last = _shown(self.events, _MOST_LINES)
+        first, left_out, last = shown(self.events, _MOST_LINES)
         between = [f"{'':>{pad}} ... {left_out} more ..."] if left_out else []
         return "\n".join(
             [*rows(first), *between, *rows(last), *_bracket(self, frame, pad, columns - 1)]
@@ -91,9 +91,9 @@ class Drawing(ABC):
         Returns:
             A whole file. Every text in it is escaped, for keys come from anybody.
         """
-        frame = _Frame.of(self)
+        frame = Frame.of(self)
         sentence = textwrap.wrap(self.sentence(), 112)
-        first, left_out, last = _shown(self.events, _MOST_ROWS)
+        first, left_out, last = shown(self.events, _MOST_ROWS)
         rows = [*first, *([None] if left_out else []), *last]
         top = 40 + _LINE * len(sentence) + 46
         bottom = top + _ROW * len(rows) + 8
@@ -121,7 +121,7 @@ class Drawing(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class Frame:
     """Instants that a drawing has to place.
 
     Args:
@@ -162,8 +162,8 @@ class _Frame:
         return min(width, max(0, along))
 
 
-def _shown(rows: Sequence[T], most: int) -> tuple[Sequence[T], int, Sequence[T]]:
-    """The rows to draw: the first ones, how many are left out behind them, and the last ones."""
+def shown(rows: Sequence[T], most: int) -> tuple[Sequence[T], int, Sequence[T]]:
+    """Give the rows to draw: the first ones, how many are left out behind them, and the last ones."""
     if len(rows) <= most:
         return rows, 0, ()
     last = most // 3
@@ -176,7 +176,7 @@ _FINE_NS: Final = 20_000_000
 _LEAST_WIDTH: Final = 28
 
 
-def _bar(frame: _Frame, event: Witness, width: int) -> str:
+def _bar(frame: Frame, event: Witness, width: int) -> str:
     left = frame.place(event.sent_ns, width)
     right = width if event.received_ns is None else frame.place(event.received_ns, width)
     if left == right:
@@ -186,7 +186,7 @@ def _bar(frame: _Frame, event: Witness, width: int) -> str:
     return " " * left + "[" + fill * (right - left - 1) + closing
 
 
-def _bracket(evidence: Drawing, frame: _Frame, pad: int, width: int) -> list[str]:
+def _bracket(evidence: Drawing, frame: Frame, pad: int, width: int) -> list[str]:
     left, right = frame.place(frame.opens_ns, width), frame.place(frame.closes_ns, width)
     closing = ">" if frame.is_cut else ")"
     label = spaced(evidence.window_ns)
@@ -244,7 +244,7 @@ _STYLE: Final = """\
 }"""
 
 
-def _x(frame: _Frame, ns: int) -> float:
+def _x(frame: Frame, ns: int) -> float:
     return _LEFT + frame.place(ns, _PLOT * 10) / 10
 
 
@@ -253,7 +253,7 @@ def _text(x: float, y: float, text: str, style: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}"{named}>{escape(text)}</text>'
 
 
-def _axis(frame: _Frame, top: int, bottom: int) -> list[str]:
+def _axis(frame: Frame, top: int, bottom: int) -> list[str]:
     span_ns = frame.last_ns - frame.first_ns
     step_ns = next(
         part * 10**power
@@ -271,7 +271,7 @@ def _axis(frame: _Frame, top: int, bottom: int) -> list[str]:
     return parts
 
 
-def _window(evidence: Drawing, frame: _Frame, y: int, bottom: int) -> list[str]:
+def _window(evidence: Drawing, frame: Frame, y: int, bottom: int) -> list[str]:
     """The bracket above the requests, open on the right: that instant is a new window."""
     left, right = _x(frame, frame.opens_ns), _x(frame, frame.closes_ns)
     end = f"h{right - left:g} m-7 -5 l7 5 l-7 5" if frame.is_cut else f"h{right - left:g} v8"
@@ -299,7 +299,7 @@ def _window(evidence: Drawing, frame: _Frame, y: int, bottom: int) -> list[str]:
     ]
 
 
-def _row(frame: _Frame, event: Witness, y: int) -> list[str]:
+def _row(frame: Frame, event: Witness, y: int) -> list[str]:
     left = _x(frame, event.sent_ns)
     ends = event.received_ns if event.received_ns is not None else frame.last_ns
     width = max(_LEAST_BAR, _x(frame, ends) - left)

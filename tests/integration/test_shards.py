@@ -221,6 +221,21 @@ def test_what_all_clients_share_is_refused_by_name(two, target, more, problem):
         shards.check(whole, cluster=two)
 
 
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (("simulate", "--transport", "threads"), "the threads transport with --on dask"),
+        (("test", "--max-requests", 5), "max_requests is 5, on several workers"),
+    ],
+)
+def test_the_command_line_refuses_what_several_workers_cannot_do(spawn, command, problem):
+    verb, *more = command
+    url = "http://127.0.0.1:9/" if verb == "test" else "http://127.0.0.1:9"
+    process = spawn("-m", "rateproof", verb, url, "--on", "dask", *more, stderr=subprocess.PIPE)
+    assert problem in process.communicate(timeout=120)[1]
+    assert process.returncode == 64
+
+
 @pytest.mark.slow
 def test_clocks_of_workers_may_be_hours_apart(tmp_path):
     """Each in a network and a time of its own; one dies, and so does who waits for the run."""

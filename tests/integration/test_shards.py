@@ -29,7 +29,7 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Shard
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, shards
-from tests.samples import samples
+from tests.samples import quick_first, samples
 
 MS = 1_000_000
 SECOND = 10**9
@@ -223,10 +223,12 @@ def test_what_all_clients_share_is_refused_by_name(two, target, more, problem):
 
 @pytest.mark.parametrize(
     ("command", "problem"),
-    [
-        (("simulate", "--transport", "threads"), "the threads transport with --on dask"),
-        (("test", "--max-requests", 5), "max_requests is 5, on several workers"),
-    ],
+    quick_first(
+        [
+            (("simulate", "--transport", "threads"), "the threads transport with --on dask"),
+            (("test", "--max-requests", 5), "max_requests is 5, on several workers"),
+        ]
+    ),
 )
 def test_the_command_line_refuses_what_several_workers_cannot_do(spawn, command, problem):
     verb, *more = command

@@ -6,7 +6,7 @@ from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.budget import Budget
-from rateproof.probe.confirmation import EXCLUDING
+from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS, Confirmation
 from rateproof.probe.course import Round, wanted
 from rateproof.probe.families import LAST, UNNAMED
 from rateproof.probe.finding import Finding
@@ -20,7 +20,6 @@ from rateproof.units import SECOND_NS, counted, format_duration
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
-_SPENT = 0.85  # of a budget: more of it would help
 
 
 def describe(finding: Finding) -> str:
@@ -69,9 +68,20 @@ def _why_not(finding: Finding) -> str:
         return ", but predictions were wrong"
     if others:
         return f", or one of {others} other families"
-    if finding.course.proof and finding.course.proof.done:
+    return _lacking(finding.course.proof, finding.kinds[0])
+
+
+def _lacking(proof: Confirmation | None, kind: Kind) -> str:
+    """Say what a proof lacks; nothing where the window is hardly known."""
+    if proof and proof.done:
         return ", but the window is not known closely enough"
-    return ", but too few predictions could be made" if finding.kinds[0].close else ""
+    if not kind.close:
+        return ""
+    if proof is None or proof.true < PREDICTIONS:
+        return ", but too few predictions could be made"
+    if proof.open:
+        return f", but too few keys speak against {', '.join(each.name for each in proof.open)}"
+    return ", but too few keys were asked just before and after they come back"
 
 
 def _unexplained(finding: Finding) -> str:
@@ -204,17 +214,14 @@ def would_tell(finding: Finding) -> str:
             "a larger budget would tell no more: a log beside a bucket and a window from the "
             "first request admit the same on 19 keys of 20, so it is not confirmed which it is"
         )
-    if finding.course.hypotheses is not None and not finding.kinds:
+    known = any(kind.close or kind.family not in LAST for kind in finding.kinds)
+    if finding.course.hypotheses is not None and not known:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
-    more, budget = wanted(finding.course), finding.budget
-    requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)
-    if not finding.kinds or finding.elapsed_ns > _SPENT * budget.time_ns:
-        time_ns = max(time_ns, 2 * budget.time_ns)
-    if finding.requests > _SPENT * budget.requests:
-        requests = max(requests, 2 * budget.requests)
-    if Budget(requests, time_ns) != budget:
-        seconds = -(-time_ns // SECOND_NS)
-        return f"more would be told by --max-requests {requests} --max-time {seconds}s"
+    spent = Budget(finding.requests, finding.elapsed_ns)
+    more = wanted(finding.course, finding.budget, spent)
+    if more != finding.budget:
+        seconds = -(-more.time_ns // SECOND_NS)
+        return f"more would be told by --max-requests {more.requests} --max-time {seconds}s"
     return "more would be told by another run, with fresh phases, on a quieter line"
 
 

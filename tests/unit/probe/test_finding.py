@@ -176,6 +176,13 @@ def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_kno
     assert any(words in line for line in rest)
 
 
+def test_a_phase_for_each_key_of_windows_of_any_length_is_worth_no_larger_budget():
+    (family,) = (each for each in LAST if each.other == "own phase")
+    text = describe(confirmed(finding(Hello(200)), 5, (family,), most_ns=90 * SECOND_NS, true=0))
+    assert text.splitlines()[0] == "not named: 5 at once, by a rule that is not known here"
+    assert "a larger budget would tell no more" in text
+
+
 def test_where_several_counters_answer_no_budget_is_said_to_tell_more():
     course = Course(limit=5, several=Several(5, 20))
     found = replace(finding(Hello(200)), course=course)
@@ -186,6 +193,19 @@ def test_where_several_counters_answer_no_budget_is_said_to_tell_more():
 def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named():
     found = confirmed(finding(Hello(200)), 5, most_ns=5_250_000_000)
     assert "the window is not known closely enough" in describe(found).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        ({"true": 11}, "but too few predictions could be made"),
+        ({"excluded": {FAMILIES[1]: 2}}, f"but too few keys speak against {FAMILIES[1].name}"),
+        ({"blocks_ns": None}, "but too few keys were asked just before and after they come back"),
+    ],
+)
+def test_what_a_name_lacks_still_is_said(lacking, words):
+    found = confirmed(finding(Hello(200)), 5, **lacking)
+    assert describe(found).splitlines()[0] == f"not named: about 5 per 5s, {words}"
 
 
 def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():

@@ -288,9 +288,9 @@ class Shards:
                 | {"lost": worker.lost_ns is not None}
             )
             if worker.lost_ns is not None:
-                after = format_seconds(worker.lost_ns - self.start_ns)
+                after_s = max(0, worker.lost_ns - self.start_ns) / SECOND_NS
                 told["invalid_because"].append(
-                    f"the worker {worker.address} was lost after {after}: what its "
+                    f"the worker {worker.address} was lost after {after_s:.1f} s: what its "
                     f"{counted(worker.clients, 'client')} sent since then is not in the log"
                 )
             elif worker.late_ns > tolerance_ns:

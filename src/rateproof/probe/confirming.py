@@ -193,11 +193,11 @@ class Confirming:
             keys = [steps for steps in keys if start_ns + steps[-1][0] <= self._spending.end_ns]
             requests = sum(count for steps in keys for _, count in steps)
             return keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved else []
-        drained = _drained(kind, Random(start_ns))
+        drained = _drained(kind, start_ns)
         requests = sum(count for _, count in drained) + spent + self._reserved
         in_time = start_ns + drained[-1][0] <= self._spending.end_ns
         affordable = requests <= self._rounds.spare(_CLOSER)
-        if kind.limit > 1 and not kind.family.other and in_time and affordable:
+        if kind.limit > 1 and kind.family.other in {"", "tick"} and in_time and affordable:
             return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
@@ -212,10 +212,15 @@ class Confirming:
         )
 
 
-def _drained(kind: Kind, random: Random) -> Steps:
+def _drained(kind: Kind, start_ns: int) -> Steps:
     """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate."""
-    apart_ns = int(kind.whole_ns * random.uniform(0.75, 0.9))
-    return tuple((number * apart_ns, kind.limit) for number in range(_DRAINED + 1))
+    shift_ns, apart_ns = 0, int(kind.whole_ns * Random(start_ns).uniform(0.75, 0.9))
+    times = _DRAINED
+    if kind.family.other == "tick":  # amid two ticks, or what came back at one more may be too much
+        shift_ns = (kind.boxes[0].point().other_low_ns + SECOND_NS // 2 - start_ns) % SECOND_NS
+        apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
+        times *= 2
+    return tuple((shift_ns + number * apart_ns, kind.limit) for number in range(times + 1))
 
 
 def _roughly(kind: Kind) -> bool:

@@ -21,6 +21,7 @@ _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
 _SPENT = 0.85  # of a budget: more of it would help
+_FOLLOWED = 20  # windows in which a key is followed twice, on a busy line
 
 
 def describe(finding: Finding) -> str:
@@ -222,6 +223,9 @@ def would_tell(finding: Finding) -> str:
     requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)
     if not finding.kinds or finding.elapsed_ns > _SPENT * budget.time_ns:
         time_ns = max(time_ns, 2 * budget.time_ns)
+    for kind in finding.kinds[:1]:
+        if kind.family in LAST:  # it is followed for windows once more
+            time_ns = max(time_ns, finding.elapsed_ns + _FOLLOWED * kind.high_ns)
     if finding.requests > _SPENT * budget.requests:
         requests = max(requests, 2 * budget.requests)
     if Budget(requests, time_ns) != budget:

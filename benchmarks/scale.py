@@ -1,6 +1,6 @@
-"""A log that does not fit in memory: made, then checked.
+"""A log that does not fit in memory: made, then checked, by this process or by workers.
 
-    python benchmarks/scale.py [--events N] [--keys N] [--memory SIZE] [--folder FOLDER]
+    python benchmarks/scale.py [--events N] [--keys N] [--memory SIZE] [--folder FOLDER] [--workers 1,2,4]
 
 Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first says the machine.
 The folder takes 25 bytes an event, and as many again while the log is checked.
@@ -20,6 +20,7 @@ from enforcing.measuring import Figure, figure
 from prove import describe
 from proving.checked import checked
 from proving.logs import POLICY, limited
+from proving.spread import spread
 
 from rateproof.events.parquet import METADATA_KEY, array_of, require_pyarrow
 
@@ -28,6 +29,7 @@ _ROWS_A_GROUP = 262_144
 _COLUMNS = ("sent_ns", "received_ns", "status", "outcome", "retry_after_s")
 _ASKED_S, _ASKED_EVENTS = 180, 200_000_000
 _ASKED_BYTES = 4 << 30
+_TASKS = 500
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=2_000_000, help="of them (default: 2000000)")
     parser.add_argument("--memory", default="3GB", help="for the check (default: 3GB)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--workers", help="check it by so many each: 1,2,4; not by --memory")
     asked = parser.parse_args()
     print(json.dumps(describe(1)), flush=True)
     path = asked.folder / f"scale-{asked.events}-{asked.keys}.parquet"
@@ -43,7 +46,12 @@ def main() -> None:
         start = time.perf_counter()
         write(path, asked.keys, asked.events // asked.keys)
         print(f"{path}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    for one in measure(path, asked.events, asked.keys, asked.memory):
+    found = (
+        spread_out(path, asked.events, [*map(int, asked.workers.split(","))])
+        if asked.workers
+        else measure(path, asked.events, asked.keys, asked.memory)
+    )
+    for one in found:
         print(json.dumps(one), flush=True)
 
 
@@ -56,6 +64,30 @@ def measure(path: Path, events: int, keys: int, memory: str) -> Iterator[Figure]
     yield figure(f"checked, {title}", events / passed, "events/s", wanted=f">= {least:.0f}")
     yield figure(f"checked, {title}", worked / events * 1e9, "ns/event of processor time")
     yield figure(f"memory, {title}", most / (1 << 30), "GiB", wanted=f"<= {_ASKED_BYTES >> 30}")
+
+
+def spread_out(path: Path, events: int, several: list[int]) -> Iterator[Figure]:
+    """Time and processor time with each number of workers, beside that of one process."""
+    passed, alone, _ = checked(path, POLICY, "3GB")
+    yield figure("checked by one process", passed, "s")
+    yield figure("checked by one process", alone / events * 1e9, "ns/event of processor time")
+    for workers in several:
+        idle = spread(path, POLICY, workers, tasks=_TASKS)
+        few = spread(path, POLICY, workers, tasks=1)
+        found = spread(path, POLICY, workers)
+        title, worked = f"workers: {workers}", found.worked - few.worked
+        yield figure(f"checked, {title}", found.passed, "s")
+        yield figure(
+            f"checked, {title}",
+            worked / events * 1e9,
+            "ns/event of processor time",
+            peer="one process",
+            ratio=worked / alone,
+        )
+        yield figure(f"started and ended, {title}", few.worked, "s of processor time")
+        yield figure(f"a task that does nothing, {title}", idle.each * 1e3, "ms")
+        yield figure(f"gathered, {title}", found.gathered / 1e3, "kB/piece")
+        yield figure(f"put together, {title}", found.joined * 1e3, "ms")
 
 
 def write(path: Path, keys: int, requests: int) -> None:

@@ -32,7 +32,9 @@ class Service:
         )
         first = self.process.stderr.readline()
         self.place = re.search(
-            r"serving (https?://|unix:)(\S+)(?: and (?:rediss?://|unix:)(\S+))? from ", first
+            r"serving (https?://|unix:)(\S+)(?: and (?:rediss?://|unix:)(\S+))?"
+            r"(?: and grpcs?://(\S+))? from ",
+            first,
         )
         if not self.place:
             self.process.kill()
@@ -47,6 +49,10 @@ class Service:
     @property
     def resp_port(self):
         return int(self.place[3].rpartition(":")[2])
+
+    @property
+    def rls_port(self):
+        return int(self.place[4].rpartition(":")[2])
 
     def resp(self, **options):
         """A client of its commands."""

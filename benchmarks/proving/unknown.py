@@ -262,12 +262,12 @@ def probe_one(number: int, seed: int, *, cheap: bool = False, without: bool = Fa
             sender.requests,
             sender.now_ns() - begun_ns,
         )
-        more = Budget() if run.named or course.several else wanted(course)
-        if budget != Budget() or (
-            more.requests <= budget.requests and more.time_ns <= budget.time_ns
-        ):
+        found = course.hypotheses
+        told = run.named or course.several or (found is not None and not found.kinds())
+        more = wanted(course, budget, Budget(run.requests, run.took_ns))
+        if told or budget != Budget() or more == budget:
             return run
-        budget = Budget(max(budget.requests, more.requests), max(budget.time_ns, more.time_ns))
+        budget = more
 
 
 def tell(number: int, seed: int, *, cheap: bool = False, without: bool = False) -> Outcome:

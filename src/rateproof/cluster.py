@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -22,6 +22,10 @@ _CONNECT_S: Final = 60
 """Seconds for the client to be ready, of a scheduler that has answered."""
 
 _WITHOUT_WORKER_S: Final = 30
+_LEAN: Final = {
+    "distributed.nanny.pre-spawn-environ": {},  # Dask's makes workers return memory all the time
+    "distributed.worker.profile.enabled": False,
+}
 _LOOK_S: Final = 1.0
 
 
@@ -195,16 +199,18 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
         )
         cluster = Cluster(client, client.scheduler.address, folder)
         cluster.workers()
-        _compare(client.run(version, "rateproof", on_error="return"))
+        _compare(client.run(resolve_name, "rateproof:__version__", on_error="return"))
         yield cluster
 
 
 @contextmanager
 def _started(workers: int) -> Iterator[tuple[Path, Any]]:
     """A folder, and a cluster of processes of one thread; each task sees to the memory that it takes."""
+    import dask
     from distributed import LocalCluster
 
     with (
+        dask.config.set(_LEAN),
         TemporaryDirectory(prefix="rateproof-dask-") as folder,
         LocalCluster(
             n_workers=workers,
@@ -246,7 +252,7 @@ def _ask(address: str) -> None:
 def _compare(versions: dict[str, Any]) -> None:
     """Refuse workers whose rateproof is another."""
     for address, told in sorted(versions.items()):
-        if isinstance(told, PackageNotFoundError):
+        if isinstance(told, ModuleNotFoundError):
             raise InvalidArgument(
                 f"the worker {address} has no rateproof", f"install {__version__} there"
             )

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpStream, UnixStream};
 
 use crate::answer::{self, Ending};
+use crate::calls::Calls;
 use crate::command::Desk;
 use crate::metrics::REFUSED;
 use crate::request::{Refused, Request};
@@ -23,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const TURNS: usize = 16;
 
 /// Bytes of answers that are kept room for, and after which a client has to read first.
-const MOST_KEPT: usize = 256 * 1024;
+pub const MOST_KEPT: usize = 256 * 1024;
 
 /// A connection by either kind of socket.
 pub enum Stream {
@@ -87,6 +88,7 @@ pub enum Protocol {
         skip: u64,
     },
     Resp(Session),
+    Grpc(Box<Calls>),
 }
 
 /// The state of a connection after its turn.
@@ -131,20 +133,28 @@ impl Connection {
         }
     }
 
-    /// True if it has been without a whole request for too long. Pools keep connections of RESP open: such
-    /// a one may be silent, but not before its first command, nor within a command or an answer.
+    /// True if it has been without a whole request for too long. Pools keep connections of RESP and gRPC open:
+    /// such a one may be silent, but not before its first request, nor within a request or an answer.
     pub fn is_idle(&self, now: Instant) -> bool {
         let silent = self.input.is_empty() && self.output.is_empty();
-        let may_wait =
-            silent && self.asked && !self.lingers && matches!(self.protocol, Protocol::Resp(_));
+        let pooled = match &self.protocol {
+            Protocol::Http { .. } => false,
+            Protocol::Resp(_) => true,
+            Protocol::Grpc(calls) => calls.owes_nothing(),
+        };
+        let may_wait = silent && self.asked && !self.lingers && pooled;
         let longest = if self.lingers { LINGER } else { IDLE };
         !may_wait && now.duration_since(self.since) > longest
     }
 
     /// True if no request is under way, and nothing is left to be sent.
     pub fn owes_nothing(&self) -> bool {
-        let body_comes = matches!(self.protocol, Protocol::Http { skip: 1.., .. });
-        self.output.is_empty() && self.input.is_empty() && !body_comes && !self.lingers
+        let more_comes = match &self.protocol {
+            Protocol::Http { skip, .. } => *skip > 0,
+            Protocol::Resp(_) => false,
+            Protocol::Grpc(calls) => !calls.owes_nothing(),
+        };
+        self.output.is_empty() && self.input.is_empty() && !more_comes && !self.lingers
     }
 
     /// Says that there are too many connections, as far as that is possible at once.
@@ -162,6 +172,7 @@ impl Connection {
                 let error = b"-ERR max number of clients reached\r\n";
                 self.output.extend_from_slice(error);
             }
+            Protocol::Grpc(_) => {}
         }
         REFUSED.fetch_add(1, Ordering::Relaxed);
         let _ = self.flush();
@@ -246,6 +257,13 @@ impl Connection {
     fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
         let (mut at, begun) = (0, self.output.len());
         self.held = false;
+        if let Protocol::Grpc(calls) = &mut self.protocol {
+            if calls.answer(bytes, desk, &mut self.output) > 0 {
+                (self.asked, self.since) = (true, Instant::now());
+            }
+            (self.held, self.ending) = (calls.is_held(), calls.over);
+            return bytes.len();
+        }
         while !self.ending && at < bytes.len() {
             if self.output.len() > MOST_KEPT {
                 self.held = true;
@@ -281,6 +299,7 @@ impl Connection {
                     }
                     self.ending = session.quits;
                 }
+                Protocol::Grpc(_) => break,
             }
         }
         if at > 0 || self.output.len() > begun {

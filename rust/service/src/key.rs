@@ -125,9 +125,9 @@ impl Part {
 }
 
 /// One part of a key, such as `query:clientId=1:a`.
-fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
-    key.extend_from_slice(label.as_bytes());
-    key.extend_from_slice(format!("={}:", value.len()).as_bytes());
+pub fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
+    // Writing to a vector cannot fail.
+    let _ = std::io::Write::write_fmt(key, format_args!("{label}={}:", value.len()));
     key.extend_from_slice(value);
 }
 

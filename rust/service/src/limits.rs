@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use rateproof_enforce::{Answer, Answers, Quota};
-use rustls::ServerConfig;
 
 use crate::address::ClientAddress;
+use crate::domains::Domains;
 use crate::key::KeySpec;
 use crate::metrics::Meter;
 use crate::policy::Text;
@@ -18,6 +17,7 @@ use crate::room::Room;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
 use crate::tables::Tables;
+use crate::tls::Tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -30,7 +30,9 @@ pub struct Limits {
     pub token: Option<String>,
     /// Keys are named on the page of figures.
     pub show_keys: bool,
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Tls>,
+    /// Those that Envoy asks for.
+    pub domains: Domains,
 }
 
 /// A limit.
@@ -69,7 +71,7 @@ impl Limits {
     /// The store cannot be used; nothing has changed then.
     pub fn open(
         settings: &Settings,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Tls>,
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
@@ -81,14 +83,30 @@ impl Limits {
                 Served::open(name, limit, settings, store, former)?,
             );
         }
+        let former = before.map(|before| &before.domains);
+        let meter = || Meter::new(settings.threads);
+        let domains = Domains::open(&settings.rules, store, former, meter)?;
         Ok(Self {
             by_name,
+            domains,
             address: settings.address.clone(),
             status: settings.status,
             token: settings.token.clone(),
             show_keys: settings.show_keys,
             tls,
         })
+    }
+
+    /// All that decide, by name or by their place in a domain.
+    pub fn counted(&self) -> impl Iterator<Item = (&str, &Tables)> {
+        let named = self.by_name.iter();
+        let named = named.map(|(name, served)| (name.as_str(), &served.tables));
+        named.chain(self.domains.counted())
+    }
+
+    /// True if every table can be used.
+    pub fn can_decide(&self) -> bool {
+        self.counted().all(|(_, tables)| tables.can_decide())
     }
 }
 

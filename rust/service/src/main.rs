@@ -1,24 +1,29 @@
-//! `rateproof service`: decisions over HTTP and RESP for every language, from the tables of Python
+//! `rateproof service`: decisions over HTTP, RESP and gRPC for every language, from the tables of Python
 //! applications.
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
-//! `told` its policies; `connection` is one client, `serving` the event loops, one a core.
+//! `told` its policies; `rules`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
+//! of gRPC; `connection` is one client, `serving` the event loops, one a core.
 
 mod activation;
 mod address;
 mod answer;
+mod calls;
 mod command;
 mod connection;
+mod domains;
 mod frame;
 mod key;
 mod limits;
+mod messages;
 mod metrics;
 mod policy;
 mod reply;
 mod request;
 mod room;
 mod routes;
+mod rules;
 mod serving;
 mod session;
 mod settings;
@@ -117,6 +122,7 @@ fn run() -> Result<(), Failure> {
     for (socket, name) in activation::sockets() {
         let speaks = match name.as_str() {
             "resp" => Speaks::Resp,
+            "rls" => Speaks::Grpc,
             _ => Speaks::Http,
         };
         listeners.push(Listener::handed(socket, speaks));
@@ -125,6 +131,9 @@ fn run() -> Result<(), Failure> {
         listeners.push(listen(&settings.host, settings.port, Speaks::Http)?);
         if let Some((host, port)) = &settings.resp {
             listeners.push(listen(host, *port, Speaks::Resp)?);
+        }
+        if let Some((host, port)) = &settings.rls {
+            listeners.push(listen(host, *port, Speaks::Grpc)?);
         }
     }
     // Tables may take long to make: a place that is taken is known before.
@@ -142,8 +151,7 @@ fn run() -> Result<(), Failure> {
         wakers.push(waker);
     }
     let tls = settings.tls.is_some();
-    let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
-    say(&settings, &places, arguments.json);
+    say(&settings, &listeners, tls, arguments.json);
     if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
         eprintln!("rateproof: WARNING: other machines may ask, and none needs a token");
     }
@@ -200,22 +208,24 @@ fn reloaded(
             threads,
             resp,
             resp_tables,
+            rls,
             connections,
             ..
         } = settings;
         let sizes = (*capacity, *threads, *resp_tables, *connections);
-        (store.clone(), host.clone(), *port, resp.clone(), sizes)
+        let places = (host.clone(), *port, resp.clone(), rls.clone());
+        (store.clone(), places, sizes)
     };
     if place(&settings) != place(before) {
-        let fixed = "store, capacity, host, port, resp, resp_tables, connections and threads";
+        let fixed = "store, capacity, host, port, resp, resp_tables, rls, connections and threads";
         return Err(format!("{fixed} change with a restart only"));
     }
     Limits::open(&settings, tls::told(&settings)?, store, Some(limits))
 }
 
-fn say(settings: &Settings, places: &[String], json: bool) {
+fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) {
     let mut limits = Vec::new();
-    let place = &places[0];
+    let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
     eprintln!("serving {} from {}", places.join(" and "), settings.store);
     for (name, limit) in &settings.limits {
         let quotas = limit
@@ -228,10 +238,16 @@ fn say(settings: &Settings, places: &[String], json: bool) {
         eprintln!("  /check/{name}: {policy}{shadow}");
         limits.push(format!("{name:?}: {policy:?}"));
     }
+    for rule in &settings.rules.all {
+        let shadow = if rule.shadow { " (shadow)" } else { "" };
+        eprintln!("  rls {}: {}{shadow}", rule.path, rule.promise());
+        limits.push(format!("{:?}: {:?}", rule.path, rule.promise()));
+    }
     if json {
         let (store, limits) = (&settings.store, limits.join(", "));
-        let resp = places.get(1).map(|place| format!("\"resp\": {place:?}, "));
-        let resp = resp.unwrap_or_default();
-        println!("{{\"url\": {place:?}, {resp}\"store\": {store:?}, \"limits\": {{{limits}}}}}");
+        let named = listeners.iter().zip(&places);
+        let named = named.map(|(each, place)| format!("\"{}\": {place:?}, ", each.name()));
+        let named = named.collect::<String>();
+        println!("{{{named}\"store\": {store:?}, \"limits\": {{{limits}}}}}");
     }
 }

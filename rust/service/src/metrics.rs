@@ -150,9 +150,8 @@ pub fn page(limits: &Limits) -> String {
     static TURN: AtomicU64 = AtomicU64::new(0);
     let mut page = Page(String::new());
     let meters: Vec<(&str, &Meter)> = limits
-        .by_name
-        .iter()
-        .filter_map(|(name, served)| Some((name.as_str(), served.tables.meter()?)))
+        .counted()
+        .filter_map(|(name, tables)| Some((name, tables.meter()?)))
         .collect();
     page.family("decisions_total", "counter", "Decisions by outcome.");
     for (name, meter) in &meters {
@@ -191,8 +190,8 @@ pub fn page(limits: &Limits) -> String {
     let fill = "Share of a table's places that count something, by a sample.";
     page.family("table_fill", "gauge", fill);
     let turn = TURN.fetch_add(1, Relaxed);
-    for (name, served) in &limits.by_name {
-        for table in served.tables.own() {
+    for (name, tables) in limits.counted() {
+        for table in tables.own() {
             if let Ok(census) = table.census(None, turn, SAMPLE) {
                 let fill = census.live as f64 / census.slots.max(1) as f64;
                 let quota = Text(table.quota()).to_string();

@@ -17,8 +17,7 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
     match request.path {
         b"/healthz" => return answer::text(out, 200, "ok\n", ending),
         b"/readyz" => {
-            let mut served = limits.by_name.values();
-            return match !desk.ends && served.all(|served| served.tables.can_decide()) {
+            return match !desk.ends && limits.can_decide() {
                 true => answer::text(out, 200, "ready\n", ending),
                 false => answer::text(out, 503, "not ready\n", ending),
             };

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
-use rustls::ServerConfig;
 
 use crate::activation::is_unix;
+use crate::calls::Calls;
 use crate::command::Desk;
 use crate::connection::{Connection, Protocol, Stream, Turn};
 use crate::limits::Limits;
 use crate::metrics::{self, CONNECTIONS};
 use crate::session::Session;
-use crate::tls;
+use crate::tls::{self, Tls};
 use crate::told::{Known, Told};
 
 const WAKER: Token = Token(usize::MAX);
@@ -84,6 +84,7 @@ enum Socket {
 pub enum Speaks {
     Http,
     Resp,
+    Grpc,
 }
 
 impl Listener {
@@ -137,6 +138,15 @@ impl Listener {
         }
     }
 
+    /// The name of its place, for programs.
+    pub fn name(&self) -> &'static str {
+        match self.speaks {
+            Speaks::Http => "url",
+            Speaks::Resp => "resp",
+            Speaks::Grpc => "rls",
+        }
+    }
+
     /// Its place, for people.
     pub fn place(&self, tls: bool) -> String {
         match &self.socket {
@@ -149,6 +159,8 @@ impl Listener {
                     (Speaks::Http, true) => "https",
                     (Speaks::Resp, false) => "redis",
                     (Speaks::Resp, true) => "rediss",
+                    (Speaks::Grpc, false) => "grpc",
+                    (Speaks::Grpc, true) => "grpcs",
                 };
                 format!("{scheme}://{}", address.unwrap_or_default())
             }
@@ -201,7 +213,7 @@ impl Door {
         }
     }
 
-    fn accept(&self, shared: &Shared, tls: Option<&Arc<ServerConfig>>) -> io::Result<Connection> {
+    fn accept(&self, shared: &Shared, tls: Option<&Tls>) -> io::Result<Connection> {
         let (stream, peer) = match &self.opening {
             Opening::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
@@ -211,7 +223,10 @@ impl Door {
                     keep_alive(&stream);
                 }
                 let stream = match tls {
-                    Some(config) => Stream::Tls(tls::accepted(config, stream)?),
+                    Some(config) => {
+                        let config = config.of(self.speaks == Speaks::Grpc);
+                        Stream::Tls(tls::accepted(config, stream)?)
+                    }
                     None => Stream::Tcp(stream),
                 };
                 (stream, Some(peer.ip()))
@@ -224,6 +239,7 @@ impl Door {
                 let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
                 Protocol::Resp(Session::new(number as i64))
             }
+            Speaks::Grpc => Protocol::Grpc(Box::new(Calls::new())),
         };
         Ok(Connection::new(stream, protocol))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::address::{ClientAddress, Networks};
 use crate::key::KeySpec;
 use crate::policy::Policy;
+use crate::rules::Rules;
 
 /// The settings of one limit.
 #[derive(Debug, Clone)]
@@ -23,13 +24,15 @@ pub struct Limit {
 }
 
 /// The options, in the file and on the command line.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 19] = [
     "store",
     "capacity",
     "host",
     "port",
     "resp",
     "resp_tables",
+    "rls",
+    "rls_config",
     "status",
     "token",
     "tls_cert",
@@ -54,6 +57,10 @@ pub struct Settings {
     /// The address at which RESP is served, and how many tables commands may open.
     pub resp: Option<(String, u16)>,
     pub resp_tables: usize,
+    /// The address at which Envoy's rate limit service is served, and the rules that it keeps.
+    pub rls: Option<(String, u16)>,
+    rls_config: Option<String>,
+    pub rules: Rules,
     /// The status of a denial.
     pub status: u16,
     pub address: ClientAddress,
@@ -97,6 +104,9 @@ impl Settings {
             port: 8090,
             resp: None,
             resp_tables: 64,
+            rls: None,
+            rls_config: None,
+            rules: Rules::default(),
             status: 429,
             address: ClientAddress {
                 proxies: 0,
@@ -137,9 +147,6 @@ impl Settings {
                 _ => {}
             }
         }
-        if found.limits.is_empty() {
-            return Err("no limit (a table such as [limits.api] with a policy)".to_owned());
-        }
         Ok(found)
     }
 
@@ -153,6 +160,14 @@ impl Settings {
             (None, None) => None,
             _ => return Err("tls_cert and tls_key go together".to_owned()),
         };
+        match (&self.rls, &self.rls_config) {
+            (Some(_), Some(path)) => self.rules = Rules::read(Path::new(path))?,
+            (None, None) => {}
+            _ => return Err("rls and rls_config go together".to_owned()),
+        }
+        if self.limits.is_empty() && self.rls.is_none() {
+            return Err("no limit (a table such as [limits.api] with a policy)".to_owned());
+        }
         Ok(self)
     }
 
@@ -172,7 +187,9 @@ impl Settings {
             "store" => self.store = text.to_owned(),
             "host" => self.host = text.to_owned(),
             "port" => self.port = whole(0, 65_535)? as u16,
-            "resp" => self.resp = Some(place(text)?),
+            "resp" => self.resp = Some(place(name, text)?),
+            "rls" => self.rls = Some(place(name, text)?),
+            "rls_config" => self.rls_config = Some(text.to_owned()),
             "resp_tables" => self.resp_tables = whole(0, 4096)? as usize,
             "status" => self.status = whole(400, 599)? as u16,
             "capacity" => self.capacity = whole(1, 1 << 26)?,
@@ -235,7 +252,7 @@ fn secret(form: &str) -> Result<String, String> {
 }
 
 /// The host and the port of an address; a Unix socket has a path and no port.
-fn place(text: &str) -> Result<(String, u16), String> {
+fn place(name: &str, text: &str) -> Result<(String, u16), String> {
     let of_path = text.starts_with("unix:").then(|| (text.to_owned(), 0));
     let of_host = || {
         let (host, port) = text.rsplit_once(':')?;
@@ -248,7 +265,7 @@ fn place(text: &str) -> Result<(String, u16), String> {
     let found = of_path
         .or_else(of_host)
         .filter(|(host, _)| !host.is_empty());
-    found.ok_or_else(|| format!("resp is {text:?} (HOST:PORT or unix:PATH)"))
+    found.ok_or_else(|| format!("{name} is {text:?} (HOST:PORT or unix:PATH)"))
 }
 
 fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<Limit, String> {

@@ -103,7 +103,12 @@ impl Tables {
     }
 
     /// Counts a decision: by limit, and for all who share the store.
-    fn count(&self, ruling: &Result<Option<Ruling>, Error>, key: &[u8], began: Option<Instant>) {
+    pub fn count(
+        &self,
+        ruling: &Result<Option<Ruling>, Error>,
+        key: &[u8],
+        began: Option<Instant>,
+    ) {
         let full = match ruling {
             Ok(Some((_, answers))) => answers.iter().any(|answer| answer.full),
             Ok(None) => true,

@@ -14,18 +14,34 @@ use crate::settings::Settings;
 /// A connection that speaks TLS.
 pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
+/// The ways to shake hands.
+pub struct Tls {
+    usual: Arc<ServerConfig>,
+    of_grpc: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// That of a protocol: clients of gRPC want to hear that they speak HTTP/2.
+    pub fn of(&self, grpc: bool) -> &Arc<ServerConfig> {
+        match grpc {
+            true => &self.of_grpc,
+            false => &self.usual,
+        }
+    }
+}
+
 /// Reads the certificate with its chain, and its key, that the settings name.
 ///
 /// # Errors
 /// A file cannot be read, or they do not belong together.
-pub fn told(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, String> {
+pub fn told(settings: &Settings) -> Result<Option<Tls>, String> {
     let files = settings.tls.as_ref();
     files
         .map(|(certificate, key)| config(certificate, key))
         .transpose()
 }
 
-fn config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
+fn config(certificate: &str, key: &str) -> Result<Tls, String> {
     let failed = |file: &str, error: &dyn std::fmt::Display| format!("TLS, {file}: {error}");
     let chain = CertificateDer::pem_file_iter(Path::new(certificate))
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -42,7 +58,12 @@ fn config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|error| failed(certificate, &error))?;
-    Ok(Arc::new(config))
+    let mut of_grpc = config.clone();
+    of_grpc.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Tls {
+        usual: Arc::new(config),
+        of_grpc: Arc::new(of_grpc),
+    })
 }
 
 /// A connection that is about to shake hands.

@@ -113,7 +113,7 @@ impl Known {
         &mut self,
         text: &[u8],
         read: impl FnOnce() -> Result<Vec<Quota>, String>,
-    ) -> Result<&Tables, String> {
+    ) -> Result<&Arc<Tables>, String> {
         if !self.by_text.contains_key(text) {
             let tables = self.told.tables(&read()?)?;
             if self.by_text.len() == MOST_TEXTS {
@@ -121,7 +121,6 @@ impl Known {
             }
             self.by_text.insert(text.to_vec(), tables);
         }
-        let found = self.by_text.get(text);
-        found.map(AsRef::as_ref).ok_or_else(String::new)
+        self.by_text.get(text).ok_or_else(String::new)
     }
 }

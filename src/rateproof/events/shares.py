@@ -29,6 +29,9 @@ from rateproof.events.splitter import (
 from rateproof.events.workplace import Workplace
 from rateproof.output import printable
 
+_MOST_ROWS: Final = 1 << 22
+"""Rows that a task shares out, or looks at: more take new memory, which costs more time than all else."""
+
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
 
@@ -92,7 +95,7 @@ def pieces_on(
         rows, groups, metadata = log.rows, log.groups, prepared[0](EventLog(log.metadata)).metadata
     workers = cluster.workers()
     threads, memory = sum(workers.values()), memory or _share(cluster, workers)
-    count = max(threads, pieces_of(rows, memory))
+    count = max(threads, pieces_of(rows, memory), -(-rows // _MOST_ROWS))
     with folder_on(cluster, paths[0]) as folder:
         say(
             f"{rows:,} requests go to {len(workers)} workers: {count} pieces by key go to "
@@ -101,7 +104,7 @@ def pieces_on(
         if isinstance(folder, Path):
             refuse_full(folder, rows, name)
         asked = Asked(paths, folder, count, memory, prepared[1], name)
-        most = min(rows_at_once(memory), -(-rows // threads))
+        most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
         pieces = Pieces(files, facts, facts.noted(metadata), say, partial(_run, cluster))
         bound(pieces, memory)

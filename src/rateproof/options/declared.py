@@ -218,7 +218,7 @@ _SERVE = Verb(
 
 _SERVICE = Verb(
     "service",
-    "Decide for programs in any language: the limits of FILE, over HTTP and RESP, until Ctrl-C.",
+    "Decide for programs in any language: the limits of FILE, over HTTP, RESP and Envoy's RLS, until Ctrl-C.",
     {
         PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
         "who a client is": (
@@ -233,6 +233,18 @@ _SERVICE = Verb(
                 "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
             ),
             Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
+            Option(
+                "rls",
+                text(metavar="ADDRESS"),
+                "HOST:PORT or unix:PATH of Envoy's rate limit service",
+                otherwise="none",
+            ),
+            Option(
+                "rls_config",
+                text(metavar="PATH"),
+                "its rules: YAML of envoyproxy/ratelimit, or a folder",
+                otherwise="none",
+            ),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
             Option("connections", whole(1, 2**20), "most that are open at once", "10000"),
             Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),

@@ -84,8 +84,8 @@ class Confirmation:
         """Edges that are to be foretold still, where a clock's phase, or chance, might explain any one of them."""
         family, _ = self.candidate
         needed = EDGES if family.other in _CLOCKS or self.slow else 0
-        # Blocks of another number come back near the same edges, now and then.
-        if self.coarse or family.number > 1:
+        # Blocks of another number come back near the same edges, now and then; what has no ticks, near theirs.
+        if self.coarse or family.number > 1 or family.other == "tick":
             needed = EDGES_OF_LOG
         return max(self.blocks_ns is None, needed - self.edges)
 
@@ -135,14 +135,10 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
         told = [list(foreseen(kind.family, box, history, knowing=own)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)
         outcomes = zip(asked, *told, strict=False)
-        certain = [total > kind.limit and len({*chain(*each)}) == 1 for total, *each in outcomes]
+        certain = [total > kind.fresh and len({*chain(*each)}) == 1 for total, *each in outcomes]
         true = sum(certain)
-        edges = sum(
-            sure and also and _edge(kind, before, after)
-            for (sure, also), (before, after) in zip(
-                pairwise(certain), pairwise(history), strict=False
-            )
-        )
+        foretold = [seen for sure, seen in zip(certain, history, strict=False) if sure]
+        edges = sum(_edge(kind, before, after) for before, after in pairwise(foretold))
         proof.edges += edges if own else min(1, edges)  # of one key, at one phase
         proof.true += true
         proof.keys += bool(true)

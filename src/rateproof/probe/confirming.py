@@ -25,9 +25,13 @@ _IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 10, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
-_DEAR_NS = 3 * SECOND_NS  # a window for which another round takes too long
+_DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
+"""Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
-_DRAINED = 4  # times that it is asked for all of a bucket
+_DRAINED, _TOKENS = (
+    4,
+    160,
+)  # times that it is asked for all of a bucket, of which so many are enough
 _CLOSER, _CONFIRMED = 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to the key."""
 
@@ -90,9 +94,14 @@ class Confirming:
     ) -> list[Steps]:
         """The schedules of the next round, and some that tell more of the window."""
         roughly, only = _roughly(kind), alone(proof, left)
-        sure = only or kind.whole_ns > _DEAR_NS
-        sure |= all(serves(kind, other) for other in left.kinds())
-        missing = self._rounds.to_stand(kind) if roughly and sure else []
+        serving = [serves(kind, other) for other in left.kinds()]
+        sure = only or all(serving)
+        sure |= kind.whole_ns > _DEAR_NS and 2 * sum(serving) >= len(serving)
+        missing = self._rounds.to_stand(kind) if roughly else []
+        # The busy one goes on where an edge is told, and so costs little; else it takes long.
+        busy = [steps for number, steps in missing if number == 0]
+        later = kind.whole_ns < (_LONG_NS if kind.limit > _CHEAP else _DEAR_NS)
+        missing = [(number, steps) for number, steps in missing if sure and (number or not later)]
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINER if kind.whole_ns > _DEAR_NS else _FINEST
@@ -102,11 +111,13 @@ class Confirming:
         if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
             return measured  # the next round foretells more closely
         edges, closest = self._foretold(proof, left, kind, start_ns)
-        if missing and missing[0][0] == 0 and len(closest) > 1:  # filled anew once the edge is told
-            row, (_, busy) = closest.pop(), missing[0]
+        if busy and len(closest) > 1:
+            row = closest.pop()
             from_ns = row[-1][0] + kind.high_ns * kind.timeless
-            later = (step for step in busy if step[1] > kind.limit and step[0] > from_ns)
-            missing[0] = (0, (*row, *later))
+            again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
+            missing = [(0, (*row, *again)), *(each for each in missing if each[0])]
+        elif busy and sure and later and (closest or proof.closely):
+            missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]
         requests = sum(count for steps in first for _, count in steps) + self._reserved
         while only and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more():
@@ -213,14 +224,21 @@ class Confirming:
 
 
 def _drained(kind: Kind, start_ns: int) -> Steps:
-    """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate."""
-    shift_ns, apart_ns = 0, int(kind.whole_ns * Random(start_ns).uniform(0.75, 0.9))
-    times = _DRAINED
-    if kind.family.other == "tick":  # amid two ticks, or what came back at one more may be too much
+    """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate.
+
+    The last time is when one more token is back, or not: the bounds of the rate are halved.
+    Where a clock ticks it is amid two ticks, and at no tick at which more may be back than is kept.
+    """
+    if kind.family.other == "tick":
         shift_ns = (kind.boxes[0].point().other_low_ns + SECOND_NS // 2 - start_ns) % SECOND_NS
         apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
-        times *= 2
-    return tuple((shift_ns + number * apart_ns, kind.limit) for number in range(times + 1))
+        times = max(2, min(2 * _DRAINED, _TOKENS // kind.limit))
+        return tuple((shift_ns + n * apart_ns, kind.limit) for n in range(times + 1))
+    times = max(1, min(_DRAINED, _TOKENS // kind.limit))
+    tokens = round(times * kind.limit * Random(start_ns).uniform(0.75, 0.9))
+    end_ns = tokens * kind.middle_ns // kind.limit
+    later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))
+    return (0, kind.fresh), *later
 
 
 def _roughly(kind: Kind) -> bool:

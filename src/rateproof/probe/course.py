@@ -12,6 +12,8 @@ from rateproof.probe.several import Several
 
 SURPRISES = 2
 """Wrong predictions after which nothing is named."""
+_FOLLOWED = 20  # windows in which a key is followed twice, on a busy line
+_SPENT = 0.85  # of a budget: more of it would help
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,22 @@ class Course:
             self.limit = max(1, min([self.limit, *denying]))
 
 
-def wanted(course: Course) -> Budget:
-    """The budget that naming the longest window still possible takes."""
+def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
+    """The budget that would tell more: what naming the longest window still possible takes, and twice what was used up.
+
+    Args:
+        course: what was found.
+        budget: what it might have spent.
+        spent: what it spent.
+    """
     kinds = course.hypotheses.kinds() if course.hypotheses else []
-    return needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
+    most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
+    requests, time_ns = max(most.requests, budget.requests), max(most.time_ns, budget.time_ns)
+    for kind in kinds[:1]:
+        if kind.family.other == "own phase":  # a key is followed for windows once more
+            time_ns = max(time_ns, spent.time_ns + _FOLLOWED * kind.whole_ns)
+    if not kinds or spent.time_ns > _SPENT * budget.time_ns:
+        time_ns = max(time_ns, 2 * budget.time_ns)
+    if spent.requests > _SPENT * budget.requests:
+        requests = max(requests, 2 * budget.requests)
+    return Budget(requests, time_ns)

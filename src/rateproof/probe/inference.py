@@ -1,9 +1,10 @@
 """Limiters that explain everything seen: boxes of parameters, refuted and cut in halves."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from math import isqrt
+from math import ceil, isqrt
 from typing import NamedTuple, TypeVar
 
 from rateproof.policy import Quota
@@ -35,6 +36,7 @@ _FAR, _SLICES = (
     2,
     24,
 )  # windows from where a phase is measured; parts in which windows are taken anew
+_NARROW = 50  # parts of a token's time
 _LONGER = 10  # than an answer: a window that may be named
 
 
@@ -130,6 +132,11 @@ class Kind(NamedTuple):
         return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
 
     @property
+    def fresh(self) -> int:
+        """The requests that a fresh key admits at once."""
+        return self.family.at_first or self.limit
+
+    @property
     def whole_ns(self) -> int:
         """The time after which everything is back."""
         return self._times * self.high_ns
@@ -147,7 +154,8 @@ class Kind(NamedTuple):
     @property
     def grain_ns(self) -> int:
         """The time between two instants of a clock at which something comes back."""
-        return self.high_ns // self.family.number
+        grain_ns = self.high_ns // self.family.number
+        return min(grain_ns, SECOND_NS) if self.family.other == "tick" else grain_ns
 
     @property
     def timeless(self) -> bool:
@@ -269,7 +277,7 @@ class Hypotheses:
         heapify(pending)
         while pending and pending[0][0] < -finest and tries > 0 and len(pending) < _MOST_BOXES:
             _, box = heappop(pending)
-            for half in box.halves(box.limit if family.refills else 1):
+            for half in _halves(family, box):
                 tries -= 1
                 if self._explains(family, half):
                     heappush(pending, (-_width(half), half))
@@ -381,6 +389,25 @@ def _anchored(boxes: Sequence[Box], at_ns: int) -> list[Box]:
                 joined.append((first_ns, last_ns))
         found += [Box(boxes[0].limit, low_ns, high_ns, *phase) for phase in joined]
     return found
+
+
+def _halves(family: LimiterFamily, box: Box) -> tuple[Box, Box]:
+    """Cut in two; where a clock of whole seconds counts tokens, beside the rate above which a tick more is waited for."""
+    narrow = 0 < box.high_ns - box.low_ns < box.low_ns // _NARROW
+    if family.refills and family.other == "tick" and narrow:
+        cut = _simplest(Fraction(box.low_ns, SECOND_NS), Fraction(box.high_ns - 1, SECOND_NS))
+        if cut.denominator <= box.limit:
+            cut_ns = int(cut * SECOND_NS)
+            return box._replace(high_ns=cut_ns), box._replace(low_ns=cut_ns + 1)
+    return box.halves(box.limit if family.refills else 1)
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of the least denominator between two bounds, both included."""
+    whole = ceil(low)
+    if whole <= high:
+        return Fraction(whole)
+    return whole - 1 + 1 / _simplest(1 / (high - whole + 1), 1 / (low - whole + 1))
 
 
 def _points(box: Box) -> Iterator[Box]:

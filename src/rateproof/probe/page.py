@@ -20,8 +20,6 @@ from rateproof.units import SECOND_NS, counted, format_duration
 _MS_NS = 1_000_000
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
-_SPENT = 0.85  # of a budget: more of it would help
-_FOLLOWED = 20  # windows in which a key is followed twice, on a busy line
 
 
 def describe(finding: Finding) -> str:
@@ -219,18 +217,11 @@ def would_tell(finding: Finding) -> str:
     known = any(kind.close or kind.family not in LAST for kind in finding.kinds)
     if finding.course.hypotheses is not None and not known:
         return "no rule that is known here explains all answers: a larger budget would tell no more"
-    more, budget = wanted(finding.course), finding.budget
-    requests, time_ns = max(more.requests, budget.requests), max(more.time_ns, budget.time_ns)
-    if not finding.kinds or finding.elapsed_ns > _SPENT * budget.time_ns:
-        time_ns = max(time_ns, 2 * budget.time_ns)
-    for kind in finding.kinds[:1]:
-        if kind.family in LAST:  # it is followed for windows once more
-            time_ns = max(time_ns, finding.elapsed_ns + _FOLLOWED * kind.high_ns)
-    if finding.requests > _SPENT * budget.requests:
-        requests = max(requests, 2 * budget.requests)
-    if Budget(requests, time_ns) != budget:
-        seconds = -(-time_ns // SECOND_NS)
-        return f"more would be told by --max-requests {requests} --max-time {seconds}s"
+    spent = Budget(finding.requests, finding.elapsed_ns)
+    more = wanted(finding.course, finding.budget, spent)
+    if more != finding.budget:
+        seconds = -(-more.time_ns // SECOND_NS)
+        return f"more would be told by --max-requests {more.requests} --max-time {seconds}s"
     return "more would be told by another run, with fresh phases, on a quieter line"
 
 

@@ -9,6 +9,7 @@ from rateproof.probe.family import LimiterFamily, admissions, explains
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, Room, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Seen, Steps
+from rateproof.probe.standing_keys import edge_of
 from rateproof.probe.standing_keys import edges as edges_of
 
 _DRAWN, _POLLED = 24, 6
@@ -79,10 +80,10 @@ def schedules_for(
         missing = 0
     else:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
-        edges.sort(key=lambda steps: _closeness(steps, told[steps][0]))
+        edges.sort(key=lambda steps: _closeness(edge_of(kind, steps)[1], told[steps][0]))
         filled = list[int]()  # at as many phases
         for steps in edges:
-            at_ns, apart_ns = steps[-3][0], steps[-1][0] - steps[-2][0]
+            at_ns, apart_ns = edge_of(kind, steps)
             new = all(abs(at_ns - other_ns) > apart_ns for other_ns in filled)
             if len(filled) < edges_wanted and new and _requests(steps) <= most_requests:
                 filled.append(at_ns)
@@ -115,9 +116,8 @@ def _cost(steps: Steps, window_ns: int) -> float:
     return _requests(steps) + 4 + slow * steps[-1][0] / window_ns
 
 
-def _closeness(steps: Steps, certain: int) -> tuple[int, int]:
+def _closeness(apart_ns: int, certain: int) -> tuple[int, int]:
     """Sort the closest first of edges that are certain, and the least close of the others."""
-    apart_ns = steps[-1][0] - steps[-2][0]
     return -certain, apart_ns if certain > 1 else -apart_ns
 
 
@@ -170,7 +170,7 @@ def _told(
         }
         asked = accumulate(count for _, count in steps)
         certain = sum(
-            total > kind.limit and len(numbers) == 1
+            total > kind.fresh and len(numbers) == 1
             for total, numbers in zip(asked, ours, strict=False)
         )
         told[steps] = certain, apart

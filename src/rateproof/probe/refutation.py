@@ -13,14 +13,15 @@ _STILL = 2
 _FEW_LEFT = 3  # families: predictions of one tell it from the others
 _PLENTY, _ROUND = 12, 4
 """Requests for each of the limit: left where two keys are sent for one, and of a round."""
-_SAVING, _LONGER = 2, 3  # recoveries that a key idles at first; times as long, each time
+_SAVING, _LONGER = 2.125, 3
+"""Recoveries that a key idles at first, for two and a little; times as long, each time."""
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
 _KEPT = 3  # windows, for predictions
 _BESIDE = 2  # requests for each of the limit: other keys of the same round
 _REFUTED, _STANDING = 0.45, 0.85
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
-_SOON = 0.3  # the same of the time
+_SOON, _AGREED = 0.3, 2  # the same of the time, where the windows that are left are about as long
 
 
 class Refutation:
@@ -40,15 +41,15 @@ class Refutation:
         slowest_ns = max(LEAST_ROUND_NS, 4 * took_ns)
         lead_ns, known, longer = LEAD_NS, list[object](), 1
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [known_of(left)] * _STILL):
+            spare_ns = self._spending.end_ns - sender.now_ns() - lead_ns
+            saving = self._saving(left, spare_ns)
             few = len(left.boxes) <= _FEW_LEFT and left.kinds()[0].close
             one = len(left.kinds()) == 1 and not course.shared
-            if known and (
-                few or one or (self._rounds.stood(left.kinds()[0]) and took_ns > _SLOW_NS)
-            ):
+            few |= one or (self._rounds.stood(left.kinds()[0]) and took_ns > _SLOW_NS)
+            if known and few and not saving:
                 break
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
-            spare_ns = self._spending.end_ns - start_ns
             windows = sorted(
                 kind.whole_ns // 2 * (kind.low_ns + kind.high_ns) // kind.high_ns
                 for kind in left.kinds()
@@ -57,7 +58,9 @@ class Refutation:
             most_ns = max(LEAST_ROUND_NS, longer * 9 * window_ns // 4)
             if not known:  # denials may have put it off
                 most_ns = min(most_ns, max(LEAST_ROUND_NS, 5 * took_ns // 4))
-            if known and self._spending.late(_SOON, course.limit, window_ns):
+            agreed = windows[-1] < _AGREED * windows[0]
+            late = self._spending.late(_SOON if agreed else 1, course.limit, window_ns)
+            if known and late and not saving:
                 break
             standing = self._standing_of(left.kinds(), spare_ns) if known else []
             kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
@@ -75,7 +78,7 @@ class Refutation:
                 given=standing,
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
-            schedules += self._saving(left, spare_ns - kept_ns)
+            schedules += saving
             if not schedules and not standing and longer == 1:
                 longer = 2
                 continue
@@ -93,11 +96,10 @@ class Refutation:
         course, recovery = self._course, self._rounds.recovery
         if course.limit > 1 or course.shared:
             return []
-        idle_ns = min(most_ns, _SAVING * (recovery.admitted_ns - recovery.filled_ns))
+        idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)
         if self._idled_ns:
-            kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
-            if not kinds or recovery.saved + 1 < self._idled_ns // kinds[0].high_ns:
+            if not (kinds := self._unsaved(left)):
                 return []
             idle_ns = _LONGER * self._idled_ns
             requests = max(requests, idle_ns // kinds[0].low_ns + 2)
@@ -105,6 +107,16 @@ class Refutation:
             return []
         self._idled_ns = idle_ns
         return [((0, 1), (idle_ns, requests))]
+
+    def saves_more(self, left: Hypotheses) -> bool:
+        """Tell if a key was not left alone for long enough to know how much it saves."""
+        return self._idled_ns > 0 and bool(self._unsaved(left))
+
+    def _unsaved(self, left: Hypotheses) -> list[Kind]:
+        """The kinds of which a key saved all that came back while it was left alone."""
+        saved = self._rounds.recovery.saved
+        kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
+        return [kind for kind in kinds if saved + 1 >= self._idled_ns // kind.high_ns]
 
     def _standing_of(self, kinds: Sequence[Kind], most_ns: int) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""

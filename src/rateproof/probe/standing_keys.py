@@ -21,12 +21,14 @@ _LOOKED_AT = 6
 _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
 _BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
+_LATE = 8  # parts of an answer
+_PARTS = 4  # of the time in which a key comes back
 _SOON = 4  # less than this part of a window leaves no time for denials
 
 
 def always(kind: Kind) -> list[Steps]:
     """Keys that every name has to stand."""
-    limit, window_ns = kind.family.at_first or kind.limit, kind.whole_ns
+    limit, window_ns = kind.fresh, kind.whole_ns
     late = _late(limit, window_ns) if kind.family.forgets else _idle(limit, window_ns)
     return [_busy(limit, window_ns), late, _partly(limit, window_ns)]
 
@@ -74,15 +76,15 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     Where all comes back at once it is asked for one more than that. The last key is denied
     often, and filled anew as soon as it is back.
     """
-    shift, limit = 0, kind.limit
+    shift, limit = 0, kind.fresh
     back_ns = _backs(kind, start_ns)
-    if back_ns and back_ns[0] < kind.whole_ns // _SOON:  # a clock's next edge is later
+    if back_ns and kind.family.other and back_ns[0] < kind.whole_ns // _SOON:  # the next is later
         shift = kind.whole_ns // (_SOON - 1)
         back_ns = _backs(kind, start_ns + shift)
     if back_ns is None:
         return []
-    margin_ns = kind.grain_ns // 200 + width_ns
-    early_ns = back_ns[0] - kind.grain_ns // 200 - min(width_ns, kind.interval_ns)
+    margin_ns = _margin(kind, 200) + width_ns
+    early_ns = back_ns[0] - _margin(kind, 200) - min(width_ns, kind.interval_ns)
     late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
     chosen: list[Steps] = [((0, limit), (early_ns, 1), (late_ns, more))]
     if kind.family.other == "phase":  # it begins anew where it is not full, too
@@ -147,13 +149,13 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         low_ns, high_ns = back_ns
         step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
         instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
-        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.limit),))
+        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.fresh),))
         if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
-            chosen.append(((shift, kind.limit), *((at_ns, 1) for at_ns in instants)))
+            chosen.append(((shift, kind.fresh), *((at_ns, 1) for at_ns in instants)))
         else:
             chosen += [
-                ((shift, kind.limit), (at_ns, 1))
-                for at_ns in spread(instants, max(_KEYS, _CHEAP // kind.limit))
+                ((shift, kind.fresh), (at_ns, 1))
+                for at_ns in spread(instants, max(_KEYS, _CHEAP // kind.fresh))
             ]
     return chosen
 
@@ -162,7 +164,8 @@ def edges_needed(kind: Kind, width_ns: int) -> int:
     """Count the edges that tell that it has no longer blocks, if all come as they are foretold."""
     if not kind.timeless:
         return 0
-    gap_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + 3 * width_ns
+    apart_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + width_ns
+    gap_ns = apart_ns // _between(kind, apart_ns, width_ns) + 2 * width_ns
     return enough_gaps(gap_ns, kind.high_ns // LONGEST)
 
 
@@ -179,7 +182,7 @@ def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
 def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:
     """Denied just before the key comes back, admitted just after, at any phase."""
     window_ns = kind.whole_ns
-    counts = (1, 1, 1, 1, 1, 1, min(2, kind.limit), kind.limit)
+    counts = (1, 1, 1, 1, 1, 1, min(2, kind.fresh), kind.fresh)
     for number, count in enumerate(counts):  # at phases that are apart
         share = (number + random.random()) / len(counts)
         shift = int(share * window_ns / 2)
@@ -191,12 +194,30 @@ def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[
         if (back_ns := _backs(kind, start_ns + shift)) is None:
             continue
         for part in (200, 100, 50):
-            margin_ns = kind.grain_ns // part
-            early_ns = back_ns[0] - margin_ns - min(width_ns, kind.interval_ns)  # one is asked
+            margin_ns = _margin(kind, part)
+            early_ns = back_ns[0] - margin_ns - width_ns
             late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
             if late_ns < 2 * early_ns:
-                asked = (shift + early_ns, 1), (shift + late_ns, count)
-                yield *early, (shift, kind.limit), *asked
+                parts = _between(kind, late_ns - early_ns, width_ns)
+                inner = (early_ns + (late_ns - early_ns) * n // parts for n in range(parts))
+                asked = *((shift + at_ns, 1) for at_ns in inner), (shift + late_ns, count)
+                yield *early, (shift, kind.fresh), *asked
+
+
+def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
+    """The instant at which such a key is filled, and the time in which it comes back."""
+    filled = int(kind.timeless)
+    return steps[filled][0], steps[-1][0] - steps[filled + 1][0]
+
+
+def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
+    """Count the parts in which an edge is looked for between two instants, where denials change nothing, and one is left."""
+    return max(1, min(_PARTS, kind.limit, apart_ns // (width_ns + 1))) if kind.timeless else 1
+
+
+def _margin(kind: Kind, part: int) -> int:
+    """The time from an edge that is to be foretold: requests are sent a little late, too."""
+    return kind.grain_ns // part + kind.interval_ns // _LATE
 
 
 def _backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
@@ -204,7 +225,7 @@ def _backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | N
     points = [box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT)]
     most_ns = 2 * kind.whole_ns + max(kind.block_ns, default=0)
     found = [
-        recovery(kind.family, point, kind.limit, start_ns, most_ns, denied=denied)
+        recovery(kind.family, point, kind.fresh, start_ns, most_ns, denied=denied)
         for point in points
     ]
     known = [at_ns for at_ns in found if at_ns is not None]

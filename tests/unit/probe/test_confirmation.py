@@ -48,6 +48,18 @@ def test_a_denial_and_what_comes_back_are_predictions():
     assert (proof.true, proof.keys) == (2, 1)
 
 
+@pytest.mark.parametrize(("back_ms", "edges"), [(24_000, 0), (22_050, 1)])
+def test_an_edge_of_a_clock_of_whole_seconds_is_as_close_as_a_tick_and_four_are_needed(
+    back_ms, edges
+):
+    ticking = OF["token-bucket, its clock in whole seconds"]
+    kind = Kind(ticking, 3, 22 * S, 22 * S, [Box(3, 22 * S, 22 * S, 0, 0)])
+    proof = Confirmation((ticking, 3))
+    count_predictions(proof, kind, [_seen((100, 3, 0), (21_950, 0, 1), (back_ms, 1, 0))])
+    assert proof.edges == edges
+    assert proof.missing_edges == EDGES_OF_LOG - edges
+
+
 def test_no_name_before_the_keys_that_every_name_has_to_stand():
     proof = Confirmation((LOG, 5), true=PREDICTIONS, excluded={FIRST_HIT: EXCLUDING})
     assert not proof.done

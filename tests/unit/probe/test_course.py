@@ -53,6 +53,31 @@ def test_limit_window_and_family_are_named(name, simulated):
     assert sender.requests <= Budget().requests
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "window_ns"),
+    [
+        ("token-bucket", 2, S // 5),
+        pytest.param("first-hit-window", 17, S, marks=pytest.mark.slow),
+        pytest.param("sliding-log", 20, 5 * S, marks=pytest.mark.slow),
+    ],
+)
+def test_a_name_takes_no_more_requests_than_it_may(name, limit, window_ns, simulated):
+    """The rate from what comes back in all, the burst from longer idle times, an edge from many polls."""
+    limiter = simulated.make(name, limit, window_ns)
+    course, sender = _course(simulated, limiter, seed=1, took_ns=(2 * MS, 10 * MS))
+    kind = named_kind(course)
+    assert (kind.family.name, kind.limit) == (name, limit)
+    assert sender.requests <= needed(limit).requests
+
+
+def test_a_bucket_that_saved_all_of_an_idle_time_is_not_named(simulated):
+    """A token in 100 ms, and 200 of them in 20 s, of which there are 15."""
+    limiter = simulated.make("token-bucket, of which a fresh key has one", 200, 20 * S)
+    course, _ = _course(simulated, limiter, 1, Budget(2100, 15 * S))
+    assert course.proof is None
+    assert course.surprises == 0
+
+
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_key_that_saves_what_it_does_not_use_is_left_alone_until_it_saves_no_more(
     seed, simulated

@@ -120,6 +120,33 @@ def test_a_key_has_one_phase_for_good(window_ns, right):
     assert not explains(family, Box(5, S, S), [[*key, once_more]])
 
 
+@pytest.mark.parametrize(
+    ("first", "limit"), [("token-bucket", 50), ("of which a fresh key has one", 1)]
+)
+def test_the_first_token_of_a_drained_bucket_is_foretold_as_closely_as_one_token(first, limit):
+    """All 50 are back after 45 to 55 s, the first of them after 0.9 to 1.1 s."""
+    bucket = next(family for family in FAMILIES if family.name.endswith(first))
+    steps = [(BEGIN_NS, limit), (BEGIN_NS + 800 * MS, 1), (BEGIN_NS + 1200 * MS, 1)]
+    told = admissions(bucket, Box(50, 900 * MS, 1100 * MS), steps, 20 * MS)
+    assert told == ((limit,), (0,), (1,))
+
+
+@pytest.mark.parametrize("ticking", [True, False])
+def test_a_token_in_a_whole_number_of_ticks_is_told_from_one_that_takes_a_little_longer(ticking):
+    """Of 5 s, the next comes 5 ticks later, of a nanosecond more 6: no box may have both."""
+    family = next(family for family in FAMILIES if family.refills and family.other == "tick")
+    keys = []
+    for phase_ns in range(0, S, 100 * MS):
+        at_ns = BEGIN_NS + phase_ns
+        back_ns = at_ns + 5 * S if not ticking else (at_ns // S + 5) * S
+        for poll_ns, one in ((back_ns - 60 * MS, 0), (back_ns + 20 * MS, 1)):
+            answers = ((at_ns, 1), (poll_ns, one))
+            keys.append([Seen(ns, ns + 40 * MS, let, 1 - let) for ns, let in answers])
+    found = Hypotheses(Recovery(1, 0, 0, 4 * S, 6 * S), 10 * S, [family])
+    found.learn(keys, careful=1)
+    assert (family in found.boxes) == ticking
+
+
 def test_a_fresh_key_that_has_one_is_admitted_its_first_request():
     family = next(each for each in FAMILIES if each.at_first is not None)
     for admitted, right in ((0, False), (1, True), (2, False)):

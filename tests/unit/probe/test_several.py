@@ -26,15 +26,22 @@ def scattered(simulated, name, counters, limit, window_ns, seed, *, sticky=False
 @pytest.mark.parametrize("sticky", [True, False], ids=["sticky", "roaming"])
 @pytest.mark.parametrize(("counters", "limit"), [(4, 10), (2, 10), (4, 3), (2, 30)])
 def test_several_counters_are_never_a_policy(counters, limit, sticky, simulated):
-    """However connections stick; what they admit together is found, with a bound for each."""
+    """However connections stick; what they admit together is found, with a bound for each.
+
+    Not where each key met them so evenly that hardly any was denied before all were full.
+    """
+    told = 0
     for seed in range(4):
         sender = scattered(simulated, "sliding-log", counters, limit, 2 * S, seed, sticky=sticky)
         course = run_course(sender, Budget())
         assert named_kind(course) is None
-        found = course.several
         assert sender.requests <= Budget().requests
+        if (found := course.several) is None:
+            continue
+        told += 1
         assert limit <= found.each <= found.together <= counters * limit
         assert found.low_ns < 2 * S < found.high_ns or found.together < counters * limit
+    assert told >= 3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-//! Any bytes are requests of HTTP, in any pieces, and any text is settings.
+//! Any bytes are requests of HTTP, in any pieces, and any text is settings, or rules of Envoy's service.
 
 #![no_main]
 
@@ -16,6 +16,9 @@ mod policy;
 #[path = "../../src/request.rs"]
 #[allow(dead_code)]
 mod request;
+#[path = "../../src/rules.rs"]
+#[allow(dead_code)]
+mod rules;
 #[path = "../../src/settings.rs"]
 #[allow(dead_code)]
 mod settings;
@@ -23,6 +26,7 @@ mod settings;
 use address::ClientAddress;
 use key::{KeySpec, MOST_KEY};
 use request::{MOST_HEAD, Refused, Request};
+use rules::Rules;
 use settings::Settings;
 
 const PLACES: [&str; 6] = [
@@ -48,6 +52,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = Settings::parse(text);
+        let mut rules = Rules::default();
+        if rules.add(text).is_ok() {
+            let mut key = Vec::new();
+            let entries = [(&b"key"[..], &b"value"[..]), (b"a", b"")];
+            let found = rules.find(b"d", entries, &mut key);
+            assert!(found.is_none_or(|number| number < rules.all.len()));
+        }
     }
 });
 

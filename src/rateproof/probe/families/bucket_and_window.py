@@ -5,8 +5,8 @@ never named.
 """
 
 from rateproof.policy.token_bucket import TOKEN_BUCKET
-from rateproof.probe.families.token_bucket import bucket
-from rateproof.probe.family import NEVER, LimiterFamily, State
+from rateproof.probe.families.token_bucket import FULL, bucket
+from rateproof.probe.family import LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 
 _BUCKET = bucket(empty=False)
@@ -33,7 +33,7 @@ def _advance(state: State, seen: Seen, box: Box) -> list[State]:
 FAMILY = LimiterFamily(
     TOKEN_BUCKET,
     30,
-    ((NEVER, NEVER), ()),
+    (FULL, ()),
     _advance,
     apart="and a window beside it",
     other="window",

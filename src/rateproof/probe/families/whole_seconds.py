@@ -5,8 +5,8 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.probe.families.first_hit_window import opened
 from rateproof.probe.families.sliding_log import log
-from rateproof.probe.families.token_bucket import bucket
-from rateproof.probe.family import NEVER, Advance, LimiterFamily, State
+from rateproof.probe.families.token_bucket import FULL, bucket
+from rateproof.probe.family import Advance, LimiterFamily, State
 from rateproof.probe.seen import Box, Seen
 from rateproof.units import SECOND_NS
 
@@ -42,7 +42,7 @@ FAMILIES = (
     LimiterFamily(
         TOKEN_BUCKET,
         14,
-        (None, (NEVER, NEVER)),
+        (None, FULL),
         _ticking(bucket(empty=False)),
         apart=_APART,
         other="tick",

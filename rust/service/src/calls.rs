@@ -1,0 +1,335 @@
+//! One client of gRPC: its calls, over HTTP/2 by the crate h2, which the event loop feeds and polls.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use h2::RecvStream;
+use h2::server::{Builder, Connection, Handshake, SendResponse};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use prost::Message;
+use prost::bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::command::Desk;
+use crate::connection::MOST_KEPT;
+use crate::domains::{Failure, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED};
+use crate::messages::{
+    HealthCheckRequest, HealthCheckResponse, NOT_SERVING, RateLimitRequest, SERVING,
+};
+use crate::routes::same;
+
+const DECIDE: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+/// The services whose health is known: all of them, and this one by its name.
+const SERVICES: [&str; 2] = ["", "envoy.service.ratelimit.v3.RateLimitService"];
+const NOT_FOUND: u8 = 5;
+const UNAUTHENTICATED: u8 = 16;
+/// Bytes of a message, and of the heads of a call; calls of a client at once.
+const MOST_MESSAGE: usize = 64 * 1024;
+const MOST_HEAD: u32 = 32 * 1024;
+const MOST_CALLS: u32 = 128;
+/// A flag, and the length of the message that follows.
+const PREFIX: usize = 5;
+
+/// All calls of one client.
+pub struct Calls {
+    pipe: Arc<Mutex<Pipe>>,
+    state: State,
+    open: Vec<Call>,
+    /// It is to be closed once it was answered.
+    pub over: bool,
+}
+
+enum State {
+    Begins(Box<Handshake<Ends, Bytes>>),
+    Open(Box<Connection<Ends, Bytes>>),
+}
+
+/// A call whose message has still to come.
+struct Call {
+    decides: bool,
+    message: BytesMut,
+    stream: RecvStream,
+    respond: SendResponse<Bytes>,
+}
+
+/// Bytes that came from the client, and bytes that go there.
+#[derive(Default)]
+struct Pipe {
+    input: Vec<u8>,
+    taken: usize,
+    output: Vec<u8>,
+}
+
+/// The ends of a pipe that h2 reads and writes.
+struct Ends(Arc<Mutex<Pipe>>);
+
+fn locked(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
+    pipe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl AsyncRead for Ends {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut pipe = locked(&self.0);
+        let rest = &pipe.input[pipe.taken..];
+        if rest.is_empty() {
+            return Poll::Pending;
+        }
+        let count = rest.len().min(room.remaining());
+        room.put_slice(&rest[..count]);
+        pipe.taken += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Ends {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut pipe = locked(&self.0);
+        if pipe.output.len() > MOST_KEPT {
+            return Poll::Pending;
+        }
+        pipe.output.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Calls {
+    pub fn new() -> Self {
+        let pipe = Arc::new(Mutex::new(Pipe::default()));
+        let begun = Builder::new()
+            .max_header_list_size(MOST_HEAD)
+            .max_concurrent_streams(MOST_CALLS)
+            .handshake(Ends(Arc::clone(&pipe)));
+        Self {
+            pipe,
+            state: State::Begins(Box::new(begun)),
+            open: Vec::new(),
+            over: false,
+        }
+    }
+
+    /// True if no call is under way.
+    pub fn owes_nothing(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// True if bytes of the client wait until it has read what goes there.
+    pub fn is_held(&self) -> bool {
+        let pipe = locked(&self.pipe);
+        pipe.taken < pipe.input.len()
+    }
+
+    /// Takes bytes of the client and answers every call that is whole; the number of them.
+    pub fn answer(&mut self, bytes: &[u8], desk: &mut Desk, out: &mut Vec<u8>) -> usize {
+        {
+            let mut pipe = locked(&self.pipe);
+            let taken = std::mem::take(&mut pipe.taken);
+            pipe.input.drain(..taken);
+            pipe.input.extend_from_slice(bytes);
+            std::mem::swap(&mut pipe.output, out);
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let answered = self.poll(desk, &mut context);
+        std::mem::swap(&mut locked(&self.pipe).output, out);
+        answered
+    }
+
+    fn poll(&mut self, desk: &mut Desk, context: &mut Context<'_>) -> usize {
+        let mut answered = 0;
+        loop {
+            let connection = match &mut self.state {
+                State::Open(connection) => connection,
+                State::Begins(begun) => {
+                    match Future::poll(Pin::new(begun.as_mut()), context) {
+                        Poll::Pending => return answered,
+                        Poll::Ready(Err(_)) => {
+                            self.over = true;
+                            return answered;
+                        }
+                        Poll::Ready(Ok(open)) => self.state = State::Open(Box::new(open)),
+                    }
+                    continue;
+                }
+            };
+            match connection.poll_accept(context) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    if let Some(call) = begun(request, respond, desk) {
+                        self.open.push(call);
+                    }
+                    continue;
+                }
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.over = true;
+                    return answered;
+                }
+                Poll::Pending => {}
+            }
+            let before = self.open.len();
+            self.open.retain_mut(|call| !call.advance(desk, context));
+            if self.open.len() == before {
+                return answered;
+            }
+            answered += before - self.open.len();
+        }
+    }
+}
+
+/// The call that a request begins; none if it was refused already.
+fn begun(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    desk: &Desk,
+) -> Option<Call> {
+    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
+    let kind = request.headers().get("content-type");
+    let status = match (request.method(), kind.is_some_and(is_grpc)) {
+        (&Method::POST, true) => None,
+        (&Method::POST, false) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        _ => Some(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    if let Some(status) = status {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        let _ = respond.send_response(response, true);
+        return None;
+    }
+    let path = request.uri().path();
+    if ![DECIDE, HEALTH].contains(&path) {
+        refuse(&mut respond, &(UNIMPLEMENTED, "unknown method".to_owned()));
+        return None;
+    }
+    let decides = path == DECIDE;
+    if let (true, Some(token)) = (decides, &desk.limits.token) {
+        let told = request.headers().get("authorization");
+        let told = told.map(HeaderValue::as_bytes).unwrap_or_default();
+        let told = told.strip_prefix(b"Bearer ").unwrap_or_default();
+        if !same(told, token.as_bytes()) {
+            let reason = "authorization: Bearer TOKEN is wanted".to_owned();
+            refuse(&mut respond, &(UNAUTHENTICATED, reason));
+            return None;
+        }
+    }
+    Some(Call {
+        decides,
+        message: BytesMut::new(),
+        stream: request.into_body(),
+        respond,
+    })
+}
+
+impl Call {
+    /// Takes what came of the message; true if it is over, answered or given up.
+    fn advance(&mut self, desk: &mut Desk, context: &mut Context<'_>) -> bool {
+        loop {
+            match self.stream.poll_data(context) {
+                Poll::Pending => return false,
+                Poll::Ready(Some(Err(_))) => return true,
+                Poll::Ready(Some(Ok(bytes))) => {
+                    let _ = self.stream.flow_control().release_capacity(bytes.len());
+                    if self.message.len() + bytes.len() > MOST_MESSAGE {
+                        let reason = format!("a message of at most {MOST_MESSAGE} bytes");
+                        refuse(&mut self.respond, &(RESOURCE_EXHAUSTED, reason));
+                        return true;
+                    }
+                    self.message.extend_from_slice(&bytes);
+                }
+                Poll::Ready(None) => {
+                    let message = std::mem::take(&mut self.message).freeze();
+                    match self.answered(&message, desk) {
+                        Ok(answer) => respond(&mut self.respond, answer),
+                        Err(failure) => refuse(&mut self.respond, &failure),
+                    }
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn answered(&self, whole: &Bytes, desk: &mut Desk) -> Result<Bytes, Failure> {
+        let invalid = |error: String| (INVALID_ARGUMENT, error);
+        let [flag, a, b, c, d, ..] = whole[..] else {
+            return Err(invalid("a call without a message".to_owned()));
+        };
+        if flag != 0 {
+            return Err((UNIMPLEMENTED, "messages are not compressed here".to_owned()));
+        }
+        let message = whole.slice(PREFIX..);
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if message.len() != length {
+            let found = message.len();
+            return Err(invalid(format!("a message of {length} bytes has {found}")));
+        }
+        let unread = |error: prost::DecodeError| invalid(error.to_string());
+        if self.decides {
+            let request = RateLimitRequest::decode(message).map_err(unread)?;
+            let answer = desk.limits.domains.decide(&request, &mut desk.known)?;
+            return Ok(framed(&answer));
+        }
+        let request = HealthCheckRequest::decode(message).map_err(unread)?;
+        if !SERVICES.contains(&request.service.as_str()) {
+            return Err((NOT_FOUND, "unknown service".to_owned()));
+        }
+        let serves = !desk.ends && desk.limits.can_decide();
+        let status = if serves { SERVING } else { NOT_SERVING };
+        Ok(framed(&HealthCheckResponse { status }))
+    }
+}
+
+fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut framed = BytesMut::with_capacity(PREFIX + length);
+    framed.put_u8(0);
+    framed.put_u32(length as u32);
+    // There is room for it.
+    let _ = message.encode(&mut framed);
+    framed.freeze()
+}
+
+// Whoever has gone meanwhile gets no answer.
+
+fn respond(to: &mut SendResponse<Bytes>, message: Bytes) {
+    let mut response = Response::new(());
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert("content-type", kind);
+    let Ok(mut stream) = to.send_response(response, false) else {
+        return;
+    };
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let _ = stream
+        .send_data(message, false)
+        .and_then(|()| stream.send_trailers(trailers));
+}
+
+fn refuse(to: &mut SendResponse<Bytes>, (code, reason): &Failure) {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(u16::from(*code)));
+    // What is not visible ASCII, or "%", is percent-encoded; none of ours is.
+    let shown = reason
+        .bytes()
+        .filter(|byte| (b' '..=b'~').contains(byte) && *byte != b'%');
+    if let Ok(reason) = HeaderValue::from_bytes(&shown.collect::<Vec<_>>()) {
+        headers.insert("grpc-message", reason);
+    }
+    let _ = to.send_response(response, true);
+}

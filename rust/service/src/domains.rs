@@ -1,0 +1,359 @@
+//! Requests of Envoy's rate limit service, decided: each descriptor by the rule that it meets.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rateproof_enforce::{Answer, Error, Quota, Ruling};
+
+use crate::key::{self, MOST_KEY};
+use crate::limits::seconds_of;
+use crate::messages::{
+    CurrentLimit, Descriptor, Duration, Header, OK, OVER_LIMIT, RateLimitRequest,
+    RateLimitResponse, Status,
+};
+use crate::metrics::Meter;
+use crate::rules::{Rate, Rules};
+use crate::store::Store;
+use crate::tables::Tables;
+use crate::told::Known;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The reason why a call was not answered: a code of gRPC, and a text.
+pub type Failure = (u8, String);
+
+pub const INVALID_ARGUMENT: u8 = 3;
+pub const RESOURCE_EXHAUSTED: u8 = 8;
+pub const UNIMPLEMENTED: u8 = 12;
+pub const UNAVAILABLE: u8 = 14;
+
+/// The rules in force, each with its table.
+pub struct Domains {
+    rules: Rules,
+    /// Of the rules in their order; none where all may pass, or nothing may.
+    tables: Vec<Option<Arc<Tables>>>,
+}
+
+/// A descriptor that meets a limit.
+struct Asked<'a> {
+    place: usize,
+    rate: Rate,
+    name: &'a str,
+    label: &'a str,
+    shadow: bool,
+    /// None: nothing may pass.
+    tables: Option<Arc<Tables>>,
+    key: Vec<u8>,
+    cost: u64,
+}
+
+/// What the limit of a descriptor says.
+struct Told {
+    admitted: bool,
+    remaining: u64,
+    retry_after_ns: u64,
+    reset_after_ns: u64,
+}
+
+impl Domains {
+    /// Opens the tables of all rules; a rule at the place of a former one goes on from that.
+    ///
+    /// # Errors
+    /// The store cannot be used; nothing has changed then.
+    pub fn open(
+        rules: &Rules,
+        store: &mut Store,
+        before: Option<&Self>,
+        meter: impl Fn() -> Meter,
+    ) -> Result<Self, String> {
+        let former = |path: &str| {
+            let before = before?;
+            let place = before.rules.all.iter().position(|rule| rule.path == path)?;
+            before.tables[place].as_deref()
+        };
+        let mut tables = Vec::new();
+        for rule in &rules.all {
+            let quota = rule.rate.map(|rate| rate.quota(true)).transpose()?;
+            let Some(quota) = quota.flatten() else {
+                tables.push(None);
+                continue;
+            };
+            let own = Tables::new(store.open(&[quota])?, store.counters()?, former(&rule.path));
+            tables.push(Some(Arc::new(own.metered(&meter, rule.shadow))));
+        }
+        Ok(Self {
+            rules: rules.clone(),
+            tables,
+        })
+    }
+
+    /// The rules that have a table, by their paths.
+    pub fn counted(&self) -> impl Iterator<Item = (&str, &Tables)> {
+        let pairs = self.rules.all.iter().zip(&self.tables);
+        pairs.filter_map(|(rule, tables)| Some((rule.path.as_str(), tables.as_deref()?)))
+    }
+
+    /// Decides about a request: over the limit if one of its descriptors is, and then none of them has
+    /// taken anything, unless another request came between the look at all and the taking.
+    ///
+    /// # Errors
+    /// The request cannot be read, or a limit cannot count: no room for the key, or the store failed.
+    pub fn decide(
+        &self,
+        request: &RateLimitRequest,
+        known: &mut Known,
+    ) -> Result<RateLimitResponse, Failure> {
+        let mut statuses = vec![status(OK); request.descriptors.len()];
+        let asked = self.asked(request, known, &mut statuses)?;
+        let mut told = Vec::with_capacity(asked.len());
+        let several = asked.len() > 1;
+        for each in &asked {
+            told.push(each.ask(!several)?);
+        }
+        let over = |told: &[Told]| {
+            let mut pairs = asked.iter().zip(told);
+            pairs.any(|(asked, told)| !told.admitted && !asked.shadow)
+        };
+        if several && !over(&told) {
+            for (asked, told) in asked.iter().zip(&mut told) {
+                if told.admitted {
+                    *told = asked.ask(true)?;
+                }
+            }
+        }
+        for (asked, told) in asked.iter().zip(&told) {
+            let admitted = told.admitted || asked.shadow;
+            statuses[asked.place] = Status {
+                current_limit: Some(CurrentLimit {
+                    requests_per_unit: asked.rate.requests,
+                    unit: asked.rate.unit,
+                    name: asked.name.to_owned(),
+                }),
+                limit_remaining: told.remaining.try_into().unwrap_or(u32::MAX),
+                duration_until_reset: Some(Duration {
+                    seconds: told.seconds() as i64,
+                }),
+                ..status(if admitted { OK } else { OVER_LIMIT })
+            };
+        }
+        Ok(RateLimitResponse {
+            overall_code: if over(&told) { OVER_LIMIT } else { OK },
+            statuses,
+            response_headers_to_add: headers(&asked, &told, over(&told)),
+        })
+    }
+
+    /// The descriptors that meet a limit; the status of one without a limit is written.
+    fn asked<'a>(
+        &'a self,
+        request: &RateLimitRequest,
+        known: &mut Known,
+        statuses: &mut [Status],
+    ) -> Result<Vec<Asked<'a>>, Failure> {
+        let invalid = |text: &str| Err((INVALID_ARGUMENT, text.to_owned()));
+        if request.domain.is_empty() {
+            return invalid("rate limit domain must not be empty");
+        }
+        if request.descriptors.is_empty() {
+            return invalid("rate limit descriptor list must not be empty");
+        }
+        let mut asked = Vec::with_capacity(request.descriptors.len());
+        let mut replaced: Vec<&str> = Vec::new();
+        for (place, descriptor) in request.descriptors.iter().enumerate() {
+            if descriptor.is_negative_hits {
+                let reason = "is_negative_hits: what was taken is not given back";
+                return Err((UNIMPLEMENTED, reason.to_owned()));
+            }
+            let usual = u64::from(request.hits_addend.max(1));
+            let cost = descriptor.hits_addend.map_or(usual, |count| count.value);
+            if descriptor.limit.is_some() {
+                if self.rules.knows(&request.domain) {
+                    asked.push(overridden(place, request, descriptor, known, cost)?);
+                }
+                continue;
+            }
+            let entries = descriptor.entries.iter();
+            let pairs = entries.map(|entry| (&entry.key[..], &entry.value[..]));
+            let mut key = Vec::with_capacity(128);
+            let Some(number) = self.rules.find(&request.domain, pairs, &mut key) else {
+                continue;
+            };
+            let rule = &self.rules.all[number];
+            replaced.extend(rule.replaces.iter().map(String::as_str));
+            match rule.rate {
+                None => statuses[place].limit_remaining = u32::MAX,
+                Some(rate) => asked.push(Asked {
+                    place,
+                    rate,
+                    name: &rule.name,
+                    label: &rule.label,
+                    shadow: rule.shadow,
+                    tables: self.tables[number].clone(),
+                    key,
+                    cost,
+                }),
+            }
+        }
+        // No name that is replaced is empty.
+        asked.retain(|asked| !replaced.contains(&asked.name));
+        Ok(asked)
+    }
+}
+
+/// A descriptor whose limit the request tells.
+fn overridden(
+    place: usize,
+    request: &RateLimitRequest,
+    descriptor: &Descriptor,
+    known: &mut Known,
+    cost: u64,
+) -> Result<Asked<'static>, Failure> {
+    let told = descriptor.limit.unwrap_or_default();
+    let rate = Rate {
+        requests: told.requests_per_unit,
+        unit: told.unit,
+    };
+    let quota = rate
+        .quota(false)
+        .map_err(|error| (INVALID_ARGUMENT, error))?;
+    let mut key = Vec::with_capacity(128);
+    key::write(&mut key, "domain", &request.domain);
+    for entry in &descriptor.entries {
+        key::write(&mut key, "key", &entry.key);
+        key::write(&mut key, "value", &entry.value);
+    }
+    let tables = |quota: Quota| {
+        // No text of a policy: those are UTF-8.
+        let text = [
+            &b"\xfe"[..],
+            &rate.requests.to_be_bytes(),
+            &rate.unit.to_be_bytes(),
+        ]
+        .concat();
+        let found = known.tables(&text, || Ok(vec![quota]));
+        found.cloned().map_err(|error| (RESOURCE_EXHAUSTED, error))
+    };
+    Ok(Asked {
+        place,
+        rate,
+        name: "",
+        label: "override",
+        shadow: false,
+        tables: quota.map(tables).transpose()?,
+        key,
+        cost,
+    })
+}
+
+impl Asked<'_> {
+    /// What the limit says, which `takes` or only looks. A cost of 0 asks if one more would pass.
+    fn ask(&self, takes: bool) -> Result<Told, Failure> {
+        let never = Told {
+            admitted: false,
+            remaining: 0,
+            retry_after_ns: 0,
+            reset_after_ns: 0,
+        };
+        let Some(tables) = &self.tables else {
+            return Ok(never);
+        };
+        if self.key.len() > MOST_KEY {
+            return Ok(never);
+        }
+        let fits = (1..=tables.burst()).contains(&self.cost);
+        if takes && fits {
+            return self.told(tables.hit(&self.key, self.cost));
+        }
+        let began = Instant::now();
+        let mut ruling = tables.peek(&self.key, if fits { self.cost } else { 1 });
+        let passes = fits || self.cost == 0;
+        if let Ok(Some((admitted, _))) = &mut ruling {
+            *admitted &= passes;
+            if !*admitted {
+                tables.count(&ruling, &self.key, Some(began));
+            }
+        }
+        let mut told = self.told(ruling)?;
+        if !passes {
+            // No wait would ever let it pass.
+            told.retry_after_ns = 0;
+        }
+        Ok(told)
+    }
+
+    fn told(&self, ruling: Result<Option<Ruling>, Error>) -> Result<Told, Failure> {
+        let no_room = || {
+            (
+                UNAVAILABLE,
+                "the limiter has no room for another key".to_owned(),
+            )
+        };
+        let (admitted, answers) = ruling
+            .map_err(|error| {
+                eprintln!("rateproof: {error}");
+                (UNAVAILABLE, "the limiter's storage failed".to_owned())
+            })?
+            .ok_or_else(no_room)?;
+        if !admitted && !self.shadow && answers.iter().any(|answer| answer.full) {
+            return Err(no_room());
+        }
+        let most = |of: fn(&Answer) -> u64| answers.iter().map(of).max();
+        let least = answers.iter().map(|answer| answer.remaining).min();
+        Ok(Told {
+            admitted,
+            remaining: least.unwrap_or(0),
+            retry_after_ns: most(|answer| answer.retry_after_ns).unwrap_or(0),
+            reset_after_ns: most(|answer| answer.reset_after_ns).unwrap_or(0),
+        })
+    }
+}
+
+impl Told {
+    /// Seconds until the same would pass, or else until all is free.
+    fn seconds(&self) -> u64 {
+        match (self.admitted, self.retry_after_ns) {
+            (false, wait) if wait > 0 => seconds_of(wait),
+            _ => seconds_of(self.reset_after_ns),
+        }
+    }
+}
+
+fn status(code: i32) -> Status {
+    Status {
+        code,
+        ..Status::default()
+    }
+}
+
+/// RateLimit-Policy, RateLimit and Retry-After of the limits that a request met.
+fn headers(asked: &[Asked<'_>], told: &[Told], over: bool) -> Vec<Header> {
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let (mut policy, mut state, mut wait) = (String::new(), String::new(), 0);
+    for (asked, told) in asked.iter().zip(told) {
+        let before = if policy.is_empty() { "" } else { ", " };
+        let (name, requests) = (asked.label, asked.rate.requests);
+        let window = asked.rate.window_ns().unwrap_or_default() / SECOND_NS;
+        let (left, seconds) = (told.remaining, told.seconds());
+        // Writing to a text cannot fail.
+        let _ = write!(policy, "{before}\"{name}\";q={requests};w={window}");
+        let _ = write!(state, "{before}\"{name}\";r={left};t={seconds}");
+        if !told.admitted && !asked.shadow && told.retry_after_ns > 0 {
+            wait = wait.max(seconds_of(told.retry_after_ns));
+        }
+    }
+    let header = |key: &str, value| Header {
+        key: key.to_owned(),
+        value,
+    };
+    let mut headers = vec![
+        header("RateLimit-Policy", policy),
+        header("RateLimit", state),
+    ];
+    if over && wait > 0 {
+        headers.push(header("Retry-After", wait.to_string()));
+    }
+    headers
+}

@@ -1,0 +1,295 @@
+"""Envoy's rate limit service: its YAML, and its answers to a real client of gRPC."""
+
+import os
+import re
+import socket
+
+import grpc
+import pytest
+import trustme
+
+from rateproof import Limiter
+from rateproof.enforce.http.keys import part
+from rateproof.enforce.stores import remove
+from tests.rls import OK, OVER_LIMIT, Client, descriptor, field
+
+RULES = """
+domain: shop
+descriptors:
+- key: user
+  rate_limit: {unit: hour, requests_per_unit: 3}
+- key: user
+  value: vip
+  rate_limit: {unlimited: true}
+- key: user
+  value: banned
+  rate_limit: {unit: second, requests_per_unit: 0}
+- key: user
+  value: new
+  shadow_mode: true
+  rate_limit: {unit: hour, requests_per_unit: 1}
+- key: route
+  value: /files/*
+  share_threshold: true
+  rate_limit: {name: files, unit: day, requests_per_unit: 2}
+- key: route
+  descriptors:
+  - key: user
+    rate_limit: {unit: minute, requests_per_unit: 1, replaces: [{name: files}]}
+- key: many
+  rate_limit: {unit: minute, requests_per_unit: 1001}
+"""
+USER, ROUTE = ("user", "a"), ("route", "/files/1")
+
+
+@pytest.fixture
+def start_rls(start_service, tmp_path):
+    """Start a service with these rules; its client, too."""
+
+    def begin(rules=RULES, *words, settings="", **options):
+        path = tmp_path / "rules.yaml"
+        path.write_text(rules)
+        words = ("--rls", "127.0.0.1:0", "--rls-config", str(path), *words)
+        return start_service(settings, *words, **options)
+
+    return begin
+
+
+@pytest.fixture
+def client(start_rls):
+    with Client(start_rls().rls_port) as client:
+        yield client
+
+
+def test_each_descriptor_is_told_its_limit_what_is_left_and_when_it_is_reset(client):
+    told = [client.ask(descriptor(USER)) for _ in range(4)]
+    assert [answer.code for answer in told] == [OK] * 3 + [OVER_LIMIT]
+    left = [answer.statuses[0] for answer in told]
+    assert [status[:3] for status in left] == [
+        (OK, 3, 2), (OK, 3, 1), (OK, 3, 0), (OVER_LIMIT, 3, 0),
+    ]  # fmt: skip
+    assert {3_590 < seconds <= 3_600 for *_, seconds, _ in left} == {True}
+    headers = told[-1].headers
+    assert headers["RateLimit-Policy"] == '"user";q=3;w=3600'
+    assert re.fullmatch(r'"user";r=0;t=3[56]\d\d', headers["RateLimit"])
+    assert 3_590 < int(headers["Retry-After"]) <= 3_600
+    assert "Retry-After" not in told[0].headers
+    assert client.ask(descriptor(("user", "b"))).code == OK
+
+
+def test_a_value_wins_over_a_pattern_and_a_pattern_over_the_key(client):
+    unlimited = client.ask(descriptor(("user", "vip")))
+    assert (unlimited.code, unlimited.statuses[0][2]) == (OK, 2**32 - 1)
+    banned = client.ask(descriptor(("user", "banned")))
+    assert banned.statuses == [(OVER_LIMIT, None, 0, 1, "")]
+    shared = [client.ask(descriptor(("route", f"/files/{n}"))) for n in range(3)]
+    assert [answer.code for answer in shared] == [OK, OK, OVER_LIMIT]
+    assert shared[0].statuses[0][4] == "files"
+    assert shared[0].headers["RateLimit-Policy"] == '"files";q=2;w=86400'
+    # As many levels as entries: neither more nor fewer meet a limit.
+    nothing = client.ask(descriptor(USER, ("more", "1")), descriptor(("route", "/other")))
+    assert (nothing.code, nothing.headers) == (OK, {})
+    assert [status[1] for status in nothing.statuses] == [None, None]
+    assert client.ask(descriptor(USER), domain="none").code == OK
+
+
+def test_what_is_denied_takes_nothing_of_other_limits(client):
+    both = descriptor(USER), descriptor(("route", "/files/1"))
+    codes = [client.ask(*both) for _ in range(3)]
+    assert [answer.code for answer in codes] == [OK, OK, OVER_LIMIT]
+    assert [status[:3] for status in codes[2].statuses] == [(OK, 3, 1), (OVER_LIMIT, 2, 0)]
+    assert client.ask(descriptor(USER)).statuses[0][:3] == (OK, 3, 0)
+
+
+def test_a_rule_replaces_one_by_name_where_both_are_met(client):
+    nested = descriptor(("route", "/x"), USER)
+    answer = client.ask(descriptor(ROUTE), nested)
+    assert [status[1] for status in answer.statuses] == [None, 1]
+    assert client.ask(descriptor(ROUTE)).statuses[0][2] == 1, "it was not charged"
+
+
+def test_shadow_mode_counts_and_lets_everything_pass(client):
+    new = descriptor(("user", "new"))
+    told = [client.ask(new) for _ in range(3)]
+    assert [(answer.code, answer.statuses[0][:3]) for answer in told] == [(OK, (OK, 1, 0))] * 3
+    assert "Retry-After" not in told[-1].headers
+
+
+def test_hits_addend_of_a_request_and_of_a_descriptor(client):
+    assert client.ask(descriptor(USER), hits=2).statuses[0][2] == 1
+    for hits in (2, 4, 2**32 - 1):
+        answer = client.ask(descriptor(USER), hits=hits)
+        assert answer.statuses[0][:3] == (OVER_LIMIT, 3, 1)
+        assert ("Retry-After" in answer.headers) == (hits <= 3), "no wait helps"
+    assert client.ask(descriptor(USER, hits=0), hits=9).statuses[0][:3] == (OK, 3, 1)
+    assert client.ask(descriptor(USER, hits=1), hits=9).statuses[0][:3] == (OK, 3, 0)
+    assert client.ask(descriptor(USER, hits=0)).statuses[0][:3] == (OVER_LIMIT, 3, 0)
+    assert client.ask(descriptor(USER, hits=2**63)).code == OVER_LIMIT
+
+
+def test_a_request_may_tell_a_limit_of_its_own(client):
+    own = descriptor(("any", "x"), ("user", "a"), limit=(2, "minute"))
+    told = [client.ask(own) for _ in range(3)]
+    assert [answer.statuses[0][:3] for answer in told] == [
+        (OK, 2, 1),
+        (OK, 2, 0),
+        (OVER_LIMIT, 2, 0),
+    ]
+    assert client.ask(descriptor(USER, limit=(0, "day"))).code == OVER_LIMIT
+    many = client.ask(descriptor(USER, limit=(10**9, "second")))
+    assert many.statuses[0][:3] == (OK, 10**9, 10**9 - 1)
+    assert client.ask(own, domain="none").code == OK
+    for limit in ((2, 99), (2**32 - 1, "second")):
+        with pytest.raises(grpc.RpcError) as error:
+            client.ask(descriptor(USER, limit=limit))
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_limits_of_requests_open_so_many_tables(start_rls):
+    with Client(start_rls(RULES, "--resp-tables", "1").rls_port) as client:
+        assert client.ask(descriptor(USER, limit=(2, "minute"))).code == OK
+        with pytest.raises(grpc.RpcError) as error:
+            client.ask(descriptor(USER, limit=(4, "minute")))
+        assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "resp_tables" in error.value.details()
+        assert client.ask(descriptor(USER, limit=(2, "minute"))).code == OK
+
+
+def test_a_python_limiter_on_the_store_counts_the_same(start_rls):
+    name = f"rls-{os.getpid()}"
+    try:
+        service = start_rls(RULES, "--store", f"shm://{name}")
+        key = part("domain", b"shop") + part("key", b"user") + part("value", b"a")
+        with Limiter("3 per hour", store=f"shm://{name}") as limiter:
+            assert limiter.hit(key, cost=2).admitted
+            with Client(service.rls_port) as client:
+                assert [client.ask(descriptor(USER)).code for _ in range(2)] == [OK, OVER_LIMIT]
+    finally:
+        remove(name)
+
+
+def test_the_start_says_which_limits_are_kept_by_blocks(start_rls):
+    service = start_rls(wait=False)
+    said = [service.said().strip() for _ in range(7)]
+    assert said[0] == "rls shop.user: 3 per 1h"
+    assert said[1:4] == [
+        "rls shop.user_vip: unlimited",
+        "rls shop.user_banned: nothing passes",
+        "rls shop.user_new: 1 per 1h (shadow)",
+    ]
+    assert said[-1] == "rls shop.many: sliding-blocks 1001 per 1m"
+
+
+def test_health_is_told_without_a_token_and_limits_only_with_it(start_rls, tmp_path):
+    (tmp_path / "token").write_text("secret\n")
+    service = start_rls(RULES, "--token", f"@{tmp_path / 'token'}")
+    for token in (None, "secre", "secret1"):
+        with Client(service.rls_port, token) as client:
+            assert client.health() == 1
+            with pytest.raises(grpc.RpcError) as error:
+                client.ask(descriptor(USER))
+            assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    with Client(service.rls_port, "secret") as client:
+        assert client.ask(descriptor(USER)).code == OK
+        assert client.health("envoy.service.ratelimit.v3.RateLimitService") == 1
+        with pytest.raises(grpc.RpcError) as error:
+            client.health("other")
+        assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_client_by_tls_is_told_that_this_is_http_2(start_rls, tmp_path):
+    authority = trustme.CA()
+    pair = authority.issue_cert("localhost").private_key_and_cert_chain_pem
+    pair.write_to_path(tmp_path / "both.pem")
+    words = ("--tls-cert", str(tmp_path / "both.pem"), "--tls-key", str(tmp_path / "both.pem"))
+    service = start_rls(RULES, *words)
+    with Client(service.rls_port, certificate=authority.cert_pem.bytes()) as client:
+        assert client.ask(descriptor(USER)).code == OK
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "reason"),
+    [
+        (field(2, descriptor(USER)), "INVALID_ARGUMENT", "domain must not be empty"),
+        (field(1, "shop"), "INVALID_ARGUMENT", "descriptor list must not be empty"),
+        (b"\xff\xff", "INVALID_ARGUMENT", "decode"),
+        (field(1, 7), "INVALID_ARGUMENT", "wire type"),
+        (field(1, "shop") + field(2, descriptor(USER, negative=True)), "UNIMPLEMENTED", "negative"),
+        (field(1, "x" * 70_000), "RESOURCE_EXHAUSTED", "65536 bytes"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_with_its_reason(client, message, code, reason):
+    with pytest.raises(grpc.RpcError) as error:
+        client.send(message)
+    assert (error.value.code().name, reason in error.value.details()) == (code, True)
+    assert client.ask(descriptor(USER)).statuses[0][2] == 2, "nothing was taken"
+
+
+def test_unknown_methods_and_compressed_messages_are_not_implemented(client):
+    for options in ({"method": "/other"}, {"compression": grpc.Compression.Gzip}):
+        with pytest.raises(grpc.RpcError) as error:
+            client.send(field(1, "shop" * 99), **options)
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_values_of_any_bytes_are_limited_and_too_long_ones_denied(client):
+    for value in (b"\xff\xfe", b"", "é".encode(), b"*", b"a\0b"):
+        codes = [client.ask(descriptor(("user", value))).code for _ in range(4)]
+        assert codes == [OK] * 3 + [OVER_LIMIT], value
+    assert client.ask(descriptor(("user", b"x" * 5_000))).code == OVER_LIMIT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /check/api HTTP/1.1\r\n\r\n",
+        b"\0" * 100,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\4\0\0\0\1\xff",
+    ],
+)
+def test_bytes_that_are_no_http_2_end_the_connection_only(start_rls, data):
+    service = start_rls()
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        sock.sendall(data)
+        while sock.recv(65_536):
+            pass
+    with Client(service.rls_port) as client:
+        assert client.ask(descriptor(USER)).code == OK
+
+
+def test_rules_are_read_again_whole_or_not_at_all(start_rls, tmp_path):
+    service = start_rls(wait=False)
+    for _ in range(7):
+        service.said()
+    rules = tmp_path / "rules.yaml"
+    with Client(service.rls_port) as client:
+        assert client.ask(descriptor(USER), hits=3).code == OK
+        rules.write_text(RULES.replace("unit: hour, requests_per_unit: 3", "unit: eon", 1))
+        assert "kept the settings" in (said := service.reload("")), said
+        assert 'rules.yaml, line 5: unit "eon" (one of second, ' in said
+        assert client.ask(descriptor(USER)).code == OVER_LIMIT
+        rules.write_text(RULES.replace("requests_per_unit: 3", "requests_per_unit: 5", 1))
+        assert "settings read again" in service.reload("")
+        # What the former limit admitted still counts by it.
+        assert client.ask(descriptor(USER)).code == OVER_LIMIT
+        assert client.ask(descriptor(("user", "z"))).statuses[0][1] == 5
+    assert service.stop() == 0
+
+
+def test_health_and_figures_show_the_rules(start_rls):
+    service = start_rls()
+    with Client(service.rls_port) as client:
+        for _ in range(5):
+            client.ask(descriptor(USER), descriptor(("route", "/x"), ("user", "b")))
+        client.ask(descriptor(("user", "new")), hits=1)
+        client.ask(descriptor(("user", "new")))
+    _, _, page = service.ask("/metrics")
+    for series in (
+        b'{limit="shop.user",outcome="admitted"} 1',
+        b'{limit="shop.route.user",outcome="admitted"} 1',
+        b'{limit="shop.route.user",outcome="denied"} 4',
+        b'{limit="shop.user_new",outcome="shadow"} 1',
+    ):
+        assert series in page, page.decode()
+    assert service.ask("/readyz")[0] == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -199,6 +200,8 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
         )
         cluster = Cluster(client, client.scheduler.address, folder)
         cluster.workers()
+        if on == HERE:
+            client.run(_leave_interrupts)
         _compare(client.run(resolve_name, "rateproof:__version__", on_error="return"))
         yield cluster
 
@@ -267,6 +270,11 @@ def _other_version(address: str, there: str, here: str) -> InvalidArgument:
         f"the worker {address} has rateproof {there}, and this is {here}",
         "the same version on every machine",
     )
+
+
+def _leave_interrupts() -> None:
+    """Leave Ctrl-C to whoever started this worker, and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _do(asking: str, work: Callable[..., Any], *given: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from rateproof.cluster import Cluster, connected
 from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
 from tests.integration.client_session import SERVER, Terminal
@@ -104,6 +105,14 @@ class Running:
 def chromium() -> str | None:
     """A browser, where there is one; what needs it is not collected elsewhere."""
     return _CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Cluster]:
+    """A Dask cluster of two workers on this machine, for all tests of a file."""
+    with connected("dask", 2) as found:
+        found._without_worker_s = 300  # a busy machine starts them slowly
+        yield found
 
 
 @pytest.fixture

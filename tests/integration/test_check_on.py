@@ -16,7 +16,6 @@ import pytest
 
 from rateproof import cli
 from rateproof.checking import command as checking
-from rateproof.cluster import connected
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -40,14 +39,6 @@ S = 1_000 * MS
 ROWS, CLIENTS = 201_000, 300
 METADATA = {"fresh_keys": True, "policy": "5 per 5s", "seed": 7}
 SPLIT, SURVEY = shares.split_turn, surveys.survey_piece
-
-
-@pytest.fixture(scope="module")
-def two():
-    """A cluster of two workers on this machine, for all tests of this file."""
-    with connected("dask", 2) as found:
-        found._without_worker_s = 300  # a busy machine starts them slowly
-        yield found
 
 
 def write(path, first=0, until=ROWS, **metadata):
@@ -101,13 +92,13 @@ def check(two, capsys, monkeypatch):
 
 def test_the_verdict_is_that_of_one_machine(check, log):
     code, whole, _ = check(log, "--json", on=None)
-    again, parted, err = check(log, "--json")
+    again, parted, err = check(log, "--json", "--memory", "1GB")
     assert (again, json.loads(parted)) == (code, json.loads(whole))
     assert json.loads(whole)["outcome"] == "violated"
     assert f"{ROWS:,} requests go to 2 workers: 2 pieces by key" in err
     again, parted, err = check(log, "--json", "--memory", "183MB")
     assert (again, json.loads(parted)) == (code, json.loads(whole))
-    assert "11 pieces by key" in err
+    assert "15 pieces by key" in err
 
 
 def killed_once(path, work, *given, **named):
@@ -215,7 +206,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
         return files, facts
 
     monkeypatch.setattr(shares, "_split", harmed)
-    code, out, err = check(log)
+    code, out, err = check(log, "--memory", "1GB")
     assert (code, out) == (65, "")
     assert "piece 1 of 2 that the log was split into was damaged or removed meanwhile" in err
 
@@ -292,3 +283,14 @@ def test_what_cannot_be_done_by_workers_is_refused_by_name(check, log, tmp_path,
     monkeypatch.setitem(sys.modules, "s3fs", None)
     code, _, err = check("s3://bucket/log.parquet")
     assert (code, "s3fs" in err) == (64, True)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_all_workers_in_silence(spawn, log):
+    process = spawn("-m", "rateproof", "check", log, "--on", "dask")
+    said = process.stderr.readline()
+    assert "requests go to" in said, said
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode in {1, 130}  # it may have been done
+    assert "Traceback" not in rest

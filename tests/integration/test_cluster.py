@@ -17,14 +17,6 @@ from rateproof.errors import InvalidArgument, Unreachable
 SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-@pytest.fixture(scope="module")
-def two():
-    """A cluster of two workers on this machine, for all tests of this file."""
-    with connected("dask", 2) as found:
-        found._without_worker_s = 300  # a busy machine starts them slowly
-        yield found
-
-
 def process():
     return os.getpid()
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import pytest
 
 from rateproof import cli
-from rateproof.cluster import connected
 from rateproof.plan import command, hosts
 
 pytestmark = pytest.mark.slow
@@ -35,14 +34,6 @@ def logs(tmp_path_factory):
             + "\n"
         )
     return sorted(folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def two():
-    """A cluster of two workers on this machine, for all tests of this file."""
-    with connected("dask", 2) as found:
-        found._without_worker_s = 300  # a busy machine starts them slowly
-        yield found
 
 
 @pytest.fixture

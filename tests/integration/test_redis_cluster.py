@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,14 +11,17 @@ from rateproof.enforce.limiter import Limiter
 from rateproof.enforce.stores.redis.command import digest_of
 from rateproof.enforce.stores.redis.outages import FAILURES, REST_NS
 from rateproof.errors import StoreError
+from tests.nginx import running
 
+NATIVE = "native core, granian"
 TIMEOUT_S = 0.2
 
 
 class Nodes:
     """Three primaries with a third of the slots each; the first can have a replica."""
 
-    def __init__(self, start_valkey, unused_port):
+    def __init__(self, start_valkey, unused_port, patience_ms=1_000):
+        self._patience_ms = patience_ms
         self._start_valkey = start_valkey
         self._unused_port = unused_port
         self.all = [self.start() for _ in range(3)]
@@ -35,7 +39,7 @@ class Nodes:
         node = self._start_valkey(
             "--cluster-enabled", "yes",
             "--cluster-port", str(self._unused_port()),
-            "--cluster-node-timeout", "1000",
+            "--cluster-node-timeout", str(self._patience_ms),
             "--cluster-require-full-coverage", "no",
         )  # fmt: skip
         node.id = node.client.execute_command("CLUSTER MYID").decode()
@@ -252,3 +256,40 @@ def test_a_failover_forgives_what_had_not_reached_the_replica_and_no_more(nodes,
             time.sleep(0.05)
         admitted = 1 + sum(limiter.hit(key).admitted for _ in range(2 * limit))
     assert admitted == (limit - 5 if reached else limit)
+
+
+@pytest.fixture
+def four(start, start_valkey, unused_port, tmp_path, free_port):
+    """Four server processes behind one address, on the Cluster but for the stores told."""
+    nodes = Nodes(start_valkey, unused_port, patience_ms=30_000)
+    with ExitStack() as stack:
+
+        def behind(*others):
+            stores = [*others, *[nodes.store] * (4 - len(others))]
+            servers = [
+                start(NATIVE, "--store", store, "--policy", "5 per 1s", "--workers", 1)
+                for store in stores
+            ]
+            places = " ".join(f"server 127.0.0.1:{each.port} max_fails=0;" for each in servers)
+            proxied = (
+                "access_log off; location / { proxy_pass http://four; "
+                'proxy_http_version 1.1; proxy_set_header Connection ""; }'
+            )
+            settings = {"http": f"upstream four {{ {places} keepalive 64; }}", "server": proxied}
+            return stack.enter_context(running(tmp_path, free_port, **settings)).url
+
+        yield behind
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize(("stores", "outcome"), [((), "consistent"), (("memory://",), "violated")])
+def test_workers_of_a_dask_cluster_judge_a_limit_that_holds_across_servers(
+    four, run_tester, stores, outcome
+):
+    """Of four server processes none counts by itself; or one does, and is found."""
+    more = ("--on", "dask", "--iterations", 3, "--seed", 5, "--shrink-time", 0, "--fail-fast")
+    code, lines, words = run_tester(four(*stores), *more)
+    assert (code, lines[-1]["verdict"]) == ({"consistent": 0, "violated": 1}[outcome], outcome), (
+        words
+    )

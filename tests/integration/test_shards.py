@@ -1,13 +1,17 @@
 """A run in shards: the same draws in any number of them, and every request once."""
 
+import json
 import os
 import signal
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 
 from rateproof.cluster import connected
 from rateproof.errors import InvalidArgument
+from rateproof.events import read_log
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from rateproof.simulate import Group, Scenario, Target
@@ -24,7 +29,7 @@ from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Shard
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, shards
-from tests.samples import samples
+from tests.samples import quick_first, samples
 
 MS = 1_000_000
 SECOND = 10**9
@@ -202,6 +207,23 @@ def test_a_worker_that_is_lost_makes_the_run_invalid_and_the_log_incomplete(two,
     assert judge(log, Policy.parse("1 per 10s")).outcome == "violated"
 
 
+@pytest.mark.slow
+def test_a_worker_that_gives_no_sign_is_lost(two, target, monkeypatch):
+    monkeypatch.setattr(shards, "LOST_S", 3)
+    process = two.client.run(os.getpid)
+    hung = process[next(iter(two.workers()))]
+    control = Control()
+    whole = Scenario(target=target, groups=(Group(Constant(20 * MS), 4),), seed=7)
+    threading.Timer(10, control.stop).start()
+    watched = Watched(4, lambda _: os.kill(hung, signal.SIGSTOP))
+    try:
+        log = shards.run(whole, control=control, observe=watched, cluster=two)
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert log.metadata["valid"] is log.metadata["complete"] is False
+    assert "was lost" in str(log.metadata["invalid_because"])
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
@@ -214,3 +236,48 @@ def test_what_all_clients_share_is_refused_by_name(two, target, more, problem):
     whole = Scenario(target=target, groups=(Group(Constant(20 * MS), 4),), **more)
     with pytest.raises(InvalidArgument, match=problem):
         shards.check(whole, cluster=two)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    quick_first(
+        [
+            (("simulate", "--transport", "threads"), "the threads transport with --on dask"),
+            (("test", "--max-requests", 5), "max_requests is 5, on several workers"),
+        ]
+    ),
+)
+def test_the_command_line_refuses_what_several_workers_cannot_do(spawn, command, problem):
+    verb, *more = command
+    url = "http://127.0.0.1:9/" if verb == "test" else "http://127.0.0.1:9"
+    process = spawn("-m", "rateproof", verb, url, "--on", "dask", *more, stderr=subprocess.PIPE)
+    assert problem in process.communicate(timeout=120)[1]
+    assert process.returncode == 64
+
+
+@pytest.mark.slow
+def test_clocks_of_workers_may_be_hours_apart(tmp_path):
+    """Each in a network and a time of its own; one dies, and so does who waits for the run."""
+    script = Path(__file__).with_name("machines.py")
+    own = ["unshare", "--net", "--fork", "--kill-child"]
+    command = [*own, sys.executable, script, tmp_path]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=500)
+    acts = {act["act"]: act for act in map(json.loads, ran.stdout.splitlines())}
+    assert ran.returncode == 0, ran.stderr
+    assert [round(ahead_s, -1) for ahead_s in acts["clocks"]["ahead_s"]] == [36_000, 90_000]
+
+    whole = acts["whole"]
+    assert whole["summary"]["valid"]
+    assert whole["verdict"]["outcome"] != "violated"
+    log = read_log(tmp_path / "whole.parquet")
+    assert len(log.metadata["workers"]) == 2
+    assert len(log) == whole["summary"]["requests"] == log.metadata["audit"]["requests"]
+    start_ns = log.metadata["start_ns"]
+    assert all(0 <= sent_ns - start_ns < 60 * SECOND for sent_ns in log.column("sent_ns"))
+
+    assert acts["orphaned"]["ended"]
+    lost = acts["lost"]
+    assert not lost["summary"]["valid"]
+    assert "the worker tcp://10.77.1.2" in str(lost["summary"]["invalid_because"])
+    assert lost["verdict"]["outcome"] == "inconclusive"
+    assert "Traceback" not in whole["words"] + lost["words"]

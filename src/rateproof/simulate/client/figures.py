@@ -17,10 +17,10 @@ _RATE_SPAN_NS = 2 * SECOND_NS
 _SECONDS = 60
 _LANES = 8
 _MARKS = 40
-_SAMPLES = 64
+_SAMPLES = 16
 """At most so many events of a table are looked at one by one: the view must not slow the run."""
 
-_TAIL = 4_096
+_TAIL = 256
 """The marks of a table come from at most so many of its last events."""
 
 MARK_OF = {ADMITTED: "✓", REJECTED: "\N{MULTIPLICATION SIGN}"}
@@ -67,7 +67,7 @@ class Glimpse:
 class Figures:
     """The live figures of a run, given table by table.
 
-    Totals are exact. The medians, the lag and the marks are of at most 64
+    Totals are exact. The medians, the lag and the marks are of at most 16
     events of each table, evenly spread: for the eye, not for the record.
 
     Args:

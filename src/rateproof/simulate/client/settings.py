@@ -75,7 +75,6 @@ class ClientSettings:
         """Make sure that there is such a transport.
 
         Raises:
-            InvalidArgument: there is none of this name here, or threads for
-                one that has its own.
+            InvalidArgument: see `named`.
         """
-        named(self.transport_in_use, threads=self.threads)
+        named(self.transport_in_use, threads=self.threads, on=self.on)

@@ -79,17 +79,20 @@ def default_name() -> str:
     return "threads" if native_core() is None else "native"
 
 
-def named(name: str, *, threads: int | None = None) -> Transport:
+def named(name: str, *, threads: int | None = None, on: str | None = None) -> Transport:
     """A transport that can be used here.
 
     Args:
         name: one of `TRANSPORTS`.
         threads: of the native one; as many as it finds good if None.
+        on: the cluster that it is for, if any.
 
     Raises:
-        InvalidArgument: no such transport, one that needs what is missing here, or
-            threads for one that has its own.
+        InvalidArgument: no such transport, one that needs what is missing here,
+            threads for one that has its own, or one that no cluster has.
     """
+    if on is not None and name != "native":
+        raise InvalidArgument(f"the {name} transport with --on {on}", "workers send natively")
     module = _module(name)
     if threads is not None and name != "native":
         raise InvalidArgument(
@@ -114,13 +117,11 @@ def sender(
     Raises:
         InvalidArgument, Unreachable: also where there is no such cluster.
     """
+    name = name or ("native" if on else default_name())
+    transport = named(name, threads=threads, on=on)
     if on is None:
-        name = name or default_name()
-        yield named(name, threads=threads), partial(check, name, threads=threads)
+        yield transport, partial(check, name, threads=threads)
         return
-    if name == "threads":
-        raise InvalidArgument(f"the threads transport with --on {on}", "workers send natively")
-    required_native("sending on other machines")
     from rateproof.cluster import connected
     from rateproof.simulate.transports import shards
 

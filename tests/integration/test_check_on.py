@@ -98,7 +98,7 @@ def test_the_verdict_is_that_of_one_machine(check, log):
     assert f"{ROWS:,} requests go to 2 workers: 2 pieces by key" in err
     again, parted, err = check(log, "--json", "--memory", "183MB")
     assert (again, json.loads(parted)) == (code, json.loads(whole))
-    assert "11 pieces by key" in err
+    assert "15 pieces by key" in err
 
 
 def killed_once(path, work, *given, **named):

@@ -52,6 +52,7 @@ def little(monkeypatch):
     monkeypatch.setattr(bounded, "_LEAST_ROWS", 200)
     monkeypatch.setattr("rateproof.events.lines._BLOCK", 5_000)
     monkeypatch.setattr(splitter, "_BYTES_A_ROW", 120_000)
+    monkeypatch.setattr(splitter, "_BYTES_IN_TURN", 120_000)
     monkeypatch.setattr(splitter, "LONG", 100)
 
 

@@ -89,10 +89,10 @@ def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check
     assert json.loads(whole)["headers"]["broken"] > 0
     again, parted, err = check(log, "--json", *MEMORY)
     assert (again, json.loads(parted)) == (code, json.loads(whole))
-    assert "200,406 requests do not fit in 190 MB: 4 pieces by key go to" in err
+    assert "200,406 requests do not fit in 190 MB: 5 pieces by key go to" in err
     monkeypatch.setattr(linux, "free_memory", lambda: 380_000_000)
     *_, err = check(log)
-    assert "do not fit in 190 MB, half of what is free: 4 pieces" in err
+    assert "do not fit in 190 MB, half of what is free: 5 pieces" in err
     assert "are removed afterwards" in err
 
 
@@ -136,7 +136,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
     monkeypatch.setattr(splitter, "split", harmed)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (65, "")
-    assert "piece 1 of 4 that the log was split into was damaged or removed meanwhile" in err
+    assert "piece 1 of 5 that the log was split into was damaged or removed meanwhile" in err
 
 
 def test_too_little_memory_is_told_how_much_it_takes(check, log):
@@ -177,7 +177,7 @@ def test_a_client_that_does_not_fit_is_not_judged_and_the_verdict_says_so(check,
     assert "too-large" in found["causes"]
     (reason,) = (reason for reason in found["reasons"] if "not judged" in reason)
     assert reason.startswith("100,000 requests were not judged: they are of clients")
-    assert reason.endswith("--memory 193MB has room")
+    assert reason.endswith("--memory 198MB has room")
     assert found["counts"]["events"] == 160_000
     code, out, _ = check(path, *asked, "--memory", "10GB")
     assert code == 1, "the busy client got 1,000 in a second"
@@ -246,7 +246,7 @@ def test_a_check_that_is_killed_goes_on_with_the_pieces_it_had(check, log, tmp_p
         patch.setattr(checking, "judge", judged)
         code, out, err = check(log, "--json", *MEMORY)
     assert seen == before, "they were split again"
-    assert "200,406 requests are in 4 pieces" in err
+    assert "200,406 requests are in 5 pieces" in err
     assert "it goes on there" in err
     assert (code, out) == check(log, "--json", "--memory", "10GB")[:2]
 

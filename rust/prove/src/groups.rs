@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::large_pages;
 use crate::seen::{Kind, NEVER, Request, Row, TIME_LIMIT};
 
 /// Logs of so many rows are not grouped.
@@ -65,7 +66,7 @@ impl Counting {
             groups: Groups {
                 codes: self.order,
                 ends,
-                requests: vec![[0; 3]; at as usize],
+                requests: large_pages::zeros(at as usize),
                 settled: false,
                 total: [0; 3],
                 first_ns: 0,

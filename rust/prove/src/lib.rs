@@ -12,6 +12,7 @@ mod feasible;
 mod fullness;
 mod gaps;
 mod groups;
+mod large_pages;
 mod leaders;
 mod orders;
 mod pressure;

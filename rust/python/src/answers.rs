@@ -27,13 +27,15 @@ fn answers(py: Python<'_>, columns: Columns, run: Column<i64>) -> PyResult<Vec<(
     let runs = run.values(py, table.rows)?;
     let mut found: Vec<(Answer, Tally)> = Vec::new();
     let mut place = HashMap::new();
-    let mut soon = [usize::MAX; SOON];
+    let mut soon = [(usize::MAX, (0, 0, 0, 0, false, false)); SOON];
     for row in 0..table.rows {
         let (answer, took) = table.answer(row, runs.at(row));
         let (_, status, outcome, error, says, answered) = answer;
         let mixed = status as usize ^ (outcome as usize) << 2 ^ (error as usize) << 3;
-        let last = &mut soon[(mixed ^ usize::from(says) << 4 ^ usize::from(answered) << 5) % SOON];
-        if found.get(*last).is_none_or(|(known, _)| *known != answer) {
+        let mixed = mixed ^ usize::from(says) << 4 ^ usize::from(answered) << 5;
+        let (last, known) = &mut soon[mixed % SOON];
+        if *known != answer || *last == usize::MAX {
+            *known = answer;
             *last = *place.entry(answer).or_insert(found.len());
             if *last == found.len() {
                 found.push((answer, (0, i64::MIN)));

@@ -353,7 +353,7 @@ def _values(pa: Any, values: Any, name: str, path: str, *, first: int = 0) -> An
     if name in {"key", "sent_ns"} and values.null_count:
         hint = "key and sent_ns never are"
         _refuse(values.is_null(), values, f"{name} is null", hint, path, first=first)
-    if kind == INT:
+    if kind == INT and pa.compute.min(values).as_py() == NULL:
         too_low = pa.compute.equal(values, NULL)
         _refuse(too_low, values, f"{name} is {{!r}}", "above -2**63", path, first=first)
     default = DEFAULTS.get(name)

@@ -14,6 +14,7 @@ from rateproof.events.judged import Answer, Tally, answers
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
+from rateproof.events.reading_ahead import ahead
 
 WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
@@ -21,12 +22,7 @@ WHERE: Final = "intended_ns"
 
 Found = TypeVar("Found")
 Run = Callable[[Callable[[int], Any], Sequence[int]], Iterable[tuple[int, Any]]]
-"""Does a work on every piece of these numbers, in any order, here or elsewhere."""
-
-
-def _in_turn(work: Callable[[int], Found], numbers: Sequence[int]) -> Iterator[tuple[int, Found]]:
-    for number in numbers:
-        yield number, work(number)
+"""Gives each of these numbers with the result of a work on its piece, in any order."""
 
 
 def _silent(_: str) -> None: ...
@@ -47,12 +43,12 @@ class Pieces(EventLog):
     Args:
         files: the files of each piece that has requests, by its number: one or more, in order.
         facts: what is known of the whole.
-        metadata: of the whole, and of each piece.
+        metadata: of the whole, and of each piece, where what it says may not be seen.
         say: tells people how far the judging is.
-        run: gives each number with the result of a work on its piece.
+        run: has the pieces worked on; None: here, each while the next is read.
     """
 
-    __slots__ = ("_facts", "_last", "_say", "files", "of_whole", "run")
+    __slots__ = ("_facts", "_last", "_say", "files", "run")
 
     def __init__(
         self,
@@ -60,13 +56,11 @@ class Pieces(EventLog):
         facts: "Facts",
         metadata: Mapping[str, Any],
         say: Callable[[str], None] = _silent,
-        run: Run = _in_turn,
+        run: Run | None = None,
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
         self.files, self._facts, self._say, self.run = files, facts, say, run
         self._last: tuple[int, EventLog] | None = None
-        self.of_whole: dict[str, Any] = {}
-        """Metadata that each piece has to have, for it cannot be seen in the piece."""
 
     def found(self, name: str, find: Callable[[Self], Any]) -> Any:
         """The answers of the whole, the one thing that is asked of it."""
@@ -116,10 +110,19 @@ class Pieces(EventLog):
             LogError: as of `piece`.
         """
         progress, done = Progress("judging", len(self), self._say), 0
-        for number, found in self.run(partial(work, self), [*self.judged]):
+        run = self._in_turn if self.run is None else self.run
+        for number, found in run(partial(work, self), [*self.judged]):
             yield found
             done += self.judged[number]
             progress.at(done)
+
+    def _in_turn(
+        self, work: Callable[[int], Found], numbers: Sequence[int]
+    ) -> Iterator[tuple[int, Found]]:
+        for number, log in ahead((number, self._read(number)) for number in numbers):
+            self._last = number, log
+            del log
+            yield number, work(number)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: it says nothing, and works on pieces itself."""
@@ -155,7 +158,7 @@ class Pieces(EventLog):
             raise LogError(f"{name} has lost requests meanwhile", "check the log again")
         refuse_repeated(log, name)
         refuse_equal_rows(log, name)
-        return log.noting(**self.metadata, **self.of_whole)
+        return log.noting(**self.metadata)
 
     def name_of(self, number: int, row: int) -> int:
         """The name of a row of a piece."""

@@ -4,7 +4,7 @@ import shutil
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -21,13 +21,17 @@ from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Facts, Pieces
 from rateproof.events.places import to_write
 from rateproof.events.progress import Progress
+from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
 _BYTES_A_ROW: Final = 120
 """Memory that judging a request takes, see `benchmarks/prove.py`; keys that are there once take about twice that."""
 
-_BYTES_TO_SPLIT: Final = 320
+_BYTES_IN_TURN: Final = 170
+"""The same while the next piece is read."""
+
+_BYTES_TO_SPLIT: Final = 360
 _BASE: Final = 180_000_000
 """Memory of the program itself."""
 
@@ -90,13 +94,13 @@ def in_pieces(
 
 def bound(pieces: Pieces, memory: int) -> None:
     """Leave out the pieces that cannot be judged in so much memory, each of them of one key."""
-    takes = _BASE + pieces.most_rows * _BYTES_A_ROW + _MEGABYTE
+    takes = _BASE + pieces.most_rows * _BYTES_IN_TURN + _MEGABYTE
     pieces.leave_out(fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
 
 
 def fitting(memory: int) -> int:
     """Rows that can be judged at a time."""
-    return (memory - _BASE) // _BYTES_A_ROW
+    return (memory - _BASE) // _BYTES_IN_TURN
 
 
 def rows_at_once(memory: int) -> int:
@@ -153,9 +157,9 @@ def pieces_of(rows: int, memory: int) -> int:
     Raises:
         InvalidArgument: more than there can be.
     """
-    count = -(-rows * _BYTES_A_ROW * 5 // (4 * max(1, memory - _BASE)))
+    count = -(-rows * _BYTES_IN_TURN * 5 // (4 * max(1, memory - _BASE)))
     if count > _MOST_PIECES:
-        least = _BASE + rows * _BYTES_A_ROW * 5 // (4 * _MOST_PIECES)
+        least = _BASE + rows * _BYTES_IN_TURN * 5 // (4 * _MOST_PIECES)
         raise InvalidArgument(
             f"--memory {_size(memory)} is too little for {rows:,} requests",
             f"at least {_size(least + _MEGABYTE)}",
@@ -195,12 +199,15 @@ def split(
         CannotWrite: the disk is full.
     """
     progress = Progress("splitting", log.rows, say)
-    for groups in turns(log.groups, most_rows):
-        rows, first = log.read(groups, keys=False), splitter.rows
-        name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
-        refuse_impossible(rows, name, part=True)
-        splitter.add(prepared(rows), log.keys(groups))
-        progress.at(splitter.rows)
+    groups = turns(log.groups, most_rows)
+    with closing(ahead((log.read(turn, keys=False), log.keys(turn)) for turn in groups)) as read:
+        for rows, keys in read:
+            first = splitter.rows
+            name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
+            refuse_impossible(rows, name, part=True)
+            splitter.add(prepared(rows), keys)
+            progress.at(splitter.rows)
+            del rows, keys
     return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
 
 
@@ -408,6 +415,7 @@ class Splitter:
                 **to_write(self._file(number)),
                 schema=schema,
                 compression="lz4",
+                write_statistics=False,
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],
                 column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
                 store_schema=False,

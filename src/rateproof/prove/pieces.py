@@ -73,8 +73,8 @@ class Question:
         over_admission: bool = True,
         headers: bool = False,
     ) -> Self:
-        """The question, with what has to be known of the whole log."""
-        marked = marks_rejections(pieces)
+        """The question, with what has to be known of the whole log; its pieces are told so too."""
+        marked = pieces.metadata["marked_rejections"] = marks_rejections(pieces)
         whole = replace(judgement, longest_ns=_longest_of(pieces, marked=marked))
         return cls(policy, tolerance, whole, marked, over_admission, headers)
 
@@ -168,7 +168,6 @@ def survey_piece(
     Raises:
         LogError: the piece cannot be read, or its times are too far apart.
     """
-    pieces.of_whole["marked_rejections"] = question.marked
     log, judgement = pieces.piece(number), question.judgement
     by_key = core.required_native("a log in pieces").ByKey.of(columns_of(log))
     if by_key is None:
@@ -269,7 +268,6 @@ class _Keys:
 def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -> Survey:
     """The survey of a whole log from those of all its pieces, in any order."""
     policy, several = question.policy, sorted(surveys, key=lambda one: one.number)
-    pieces.of_whole["marked_rejections"] = question.marked
     leaders = {
         order: sorted(
             (

@@ -10,6 +10,7 @@ from rateproof.probe.confirmation import (
     alone,
     count_excluded,
     count_predictions,
+    guessed,
 )
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import Room, beyond, contenders, plan
@@ -49,7 +50,7 @@ class Confirming:
     def run(self, left: Hypotheses) -> bool:
         """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
         sender, course = self._sender, self._course
-        first = left.kinds()[0]
+        first = guessed(left.kinds())
         proof = course.proof = Confirmation((first.family, first.limit))
         kind = _sifted(left, proof, 1)
         rounds, lead_ns = 0, LEAD_NS

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
-//! `told` its policies; `rules`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
+//! `told` its policies; `rules` with their `definitions`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
 //! of gRPC; `connection` is one client, `serving` the event loops, one a core.
 
 mod activation;
@@ -13,6 +13,7 @@ mod calls;
 mod command;
 mod connection;
 mod decimal;
+mod definitions;
 mod domains;
 mod frame;
 mod key;

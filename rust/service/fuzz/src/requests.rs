@@ -10,6 +10,9 @@ mod address;
 #[path = "../../src/decimal.rs"]
 #[allow(dead_code)]
 mod decimal;
+#[path = "../../src/definitions.rs"]
+#[allow(dead_code)]
+mod definitions;
 #[path = "../../src/key.rs"]
 #[allow(dead_code)]
 mod key;

@@ -172,13 +172,13 @@ def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_s
 def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service):
     service = start_service()
     assert service.ask(X_Api_Key="a")[0] == 200
-    wider = LIMITS.replace("5 per hour", "9 per hour")
+    wider = LIMITS.replace("5 per hour", "14 per hour")
     assert "read again" in service.reload(wider + "cost = 7\n")
     status, fields, body = service.ask(X_Api_Key="a")
     assert status == 429
     assert 3000 < int(fields["retry-after"]) <= 3601
     assert b"a former limit is still in force" in body
-    assert fields["ratelimit"].startswith('"api";r=9')
+    assert fields["ratelimit"].startswith('"api";r=14')
     # What is not above it is decided by both.
     assert "read again" in service.reload(wider)
     assert [service.ask(X_Api_Key="a")[0] for _ in range(5)] == [200] * 4 + [429]

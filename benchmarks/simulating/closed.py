@@ -13,14 +13,18 @@ from simulating.server import serving
 from simulating.testers import PEERS, Rateproof, Tester
 from simulating.turns import Turn, in_turn
 
-WANTED = {"wrk": ">= 0.9", "hey": ">= 1.5", "Locust FastHttpUser": ">= 8"}
+LOGGING = "rateproof simulate --log"
+WANTED = {
+    Rateproof().name: {"wrk": ">= 0.9", "hey": ">= 1.5", "Locust FastHttpUser": ">= 8"},
+    LOGGING: {"wrk": ">= 0.95"},
+}
 
 
 def measure(rounds: int, seconds: int) -> Iterator[Figure]:
     """Requests a second and processor time a request, ours and the peers'."""
     with tempfile.TemporaryDirectory() as folder, serving() as server:
         ours = Rateproof()
-        logging = Rateproof("rateproof simulate --log", Path(folder) / "log.parquet")
+        logging = Rateproof(LOGGING, Path(folder) / "log.parquet")
         peers = list(_peers())
         turns = in_turn([ours, logging, *peers], server, rounds, seconds)
     for name in (ours.name, logging.name):
@@ -28,7 +32,7 @@ def measure(rounds: int, seconds: int) -> Iterator[Figure]:
         yield from _alone(name, mine)
         for peer in peers:
             rates = [[turn.rate for turn in each] for each in (mine, turns[peer.name])]
-            wanted = WANTED.get(peer.name) if name == ours.name else None
+            wanted = WANTED[name].get(peer.name)
             yield figure(
                 name, median(rates[0]), "requests/s",
                 peer=peer.name, ratio=ratios(*rates), wanted=wanted,

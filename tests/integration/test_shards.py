@@ -207,6 +207,23 @@ def test_a_worker_that_is_lost_makes_the_run_invalid_and_the_log_incomplete(two,
     assert judge(log, Policy.parse("1 per 10s")).outcome == "violated"
 
 
+@pytest.mark.slow
+def test_a_worker_that_gives_no_sign_is_lost(two, target, monkeypatch):
+    monkeypatch.setattr(shards, "LOST_S", 3)
+    process = two.client.run(os.getpid)
+    hung = process[next(iter(two.workers()))]
+    control = Control()
+    whole = Scenario(target=target, groups=(Group(Constant(20 * MS), 4),), seed=7)
+    threading.Timer(10, control.stop).start()
+    watched = Watched(4, lambda _: os.kill(hung, signal.SIGSTOP))
+    try:
+        log = shards.run(whole, control=control, observe=watched, cluster=two)
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert log.metadata["valid"] is log.metadata["complete"] is False
+    assert "was lost" in str(log.metadata["invalid_because"])
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [

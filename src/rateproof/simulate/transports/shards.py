@@ -174,7 +174,7 @@ class _Worker:
                 if time.monotonic() > until_s or not self._is_there():
                     raise _Gone from error
             except Exception as error:
-                if self._is_there():
+                if not isinstance(error, OSError) and self._is_there():
                     raise
                 raise _Gone from error
 
@@ -219,14 +219,18 @@ class Shards:
 
     def _follow(self, worker: _Worker) -> None:
         """Take what a worker records until its shard is over."""
-        counts = None
+        counts, rows = None, 0
         try:
             while counts is None:
                 began_ns, batches, counts = worker.ask("take", self._wishes)
                 worker.late_ns = began_ns - self.start_ns
                 for batch in batches:
                     self._given.put(batch)
-            self._audits.append(Audit.read(counts))
+                    rows += batch[0]
+            if rows == counts["requests"]:
+                self._audits.append(Audit.read(counts))
+            else:  # an answer with rows was lost on the way
+                worker.lost_ns = time.monotonic_ns()
         except _Gone:
             worker.lost_ns = time.monotonic_ns()
         except Exception as error:  # noqa: BLE001 - raised again by `join`

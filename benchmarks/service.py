@@ -4,7 +4,8 @@
 
 The load has one processor, whoever serves another; 10,000 keys, which are all denied or all admitted.
 `http` is wrk with 64 connections, against nginx `limit_req`; `resp` is redis-benchmark with 50, against INCR
-of Redis and throttlecrab, unpipelined and 16 commands at a time; `threads` is the service on two processors.
+of Redis and throttlecrab, unpipelined and 16 commands at a time; `rls` is h2load with 64
+streams of gRPC; `threads` is the service on two processors.
 Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first says the machine and
 the method. Whoever is measured has a turn in each round, in an order that rotates; medians throughout. Beside
 the rates stands the processor time of whoever serves for each request: other work on the machine changes it less.
@@ -18,6 +19,7 @@ from statistics import median
 
 from enforcing.measuring import Figure, figure, ratios
 from serving.loads import Load, Resp, Turn, Wrk
+from serving.rls import RULES, H2load
 from serving.servers import Nginx, Redis, Service, Throttlecrab
 from simulating.machine import LOAD, SERVER, describe, told
 from simulating.programs import Missing
@@ -75,6 +77,18 @@ def resp(rounds: int, seconds: int) -> Iterator[Figure]:
                 crab.stop()
 
 
+def rls(rounds: int, seconds: int) -> Iterator[Figure]:
+    """Calls of Envoy's rate limit service."""
+    with Service(rules=RULES) as ours:
+        for kind in ("denied", "admitted"):
+            loads: dict[str, Load] = {OURS: H2load(ours, ours.rls, kind)}
+            (turns,) = in_turn(loads, rounds, seconds).values()
+            rate = median(turn.rate for turn in turns)
+            yield figure(f"RLS, {kind}", rate, "calls/s", wanted=">= 40000")
+            cost_us = median(turn.cost_us for turn in turns)
+            yield figure(f"RLS, {kind}: processor time", cost_us, "us/call")
+
+
 def threads(rounds: int, seconds: int) -> Iterator[Figure]:
     """Processor time of a decision with two event loops, and with one."""
     with Service() as one, Service(threads=2) as two:
@@ -94,6 +108,7 @@ def threads(rounds: int, seconds: int) -> Iterator[Figure]:
 PARTS: dict[str, Callable[[int, int], Iterator[Figure]]] = {
     "http": http,
     "resp": resp,
+    "rls": rls,
     "threads": threads,
 }
 

@@ -63,7 +63,9 @@ class Front:
             "9000": self.application.server_address[1],
             "8080": self.port,
         }
-        return re.sub(r"\b(8090|9000|8080)\b", lambda found: str(here[found[0]]), text)
+        if self.service.place[4]:
+            here["8091"] = self.service.rls_port
+        return re.sub(rf"\b({'|'.join(here)})\b", lambda found: str(here[found[0]]), text)
 
     def ask(self, path="/", method="GET", body=None, **fields):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

@@ -1,5 +1,7 @@
 """A client of Envoy's rate limit service, by a real gRPC library, for tests."""
 
+import socket
+
 import grpc
 
 METHOD = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
@@ -57,6 +59,12 @@ def descriptor(*entries, limit=None, hits=None, negative=False):
     if hits is not None:
         message += field(3, field(1, hits))
     return message + (field(4, 1) if negative else b"")
+
+
+def listens(port):
+    """True if something listens at a port."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Answer:

@@ -122,10 +122,10 @@ class Run:
 
 _WIDER: dict[str, Callable[[Run, Reach], bool]] = {
     "a log, and 20 times as many of all keys together": (
-        lambda run, reach: reach.together < 20 * run.limit
+        lambda run, reach: reach.together <= 20 * run.limit
     ),
     "a log, and 7 times as many in ten windows": lambda run, reach: (
-        reach.admitted < 7 * run.limit or reach.admitted_ns > 10 * run.window_ns
+        reach.admitted <= 7 * run.limit or reach.admitted_ns > 10 * run.window_ns
     ),
 }
 """Names of a log that are right as long as their reach leaves room for the other limit."""

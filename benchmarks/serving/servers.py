@@ -82,16 +82,23 @@ class Server:
 class Service(Server):
     """`rateproof service`, with tables in its memory."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, rules: str = "") -> None:
         if not PROGRAM.exists():
             raise Missing("the service is not built (make service)")
         ports = (free_port(), free_port())
-        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        self.rls = free_port()
+        with (
+            tempfile.NamedTemporaryFile("w", suffix=".toml") as file,
+            tempfile.NamedTemporaryFile("w", suffix=".yaml") as told,
+        ):
             file.write(LIMITS)
             file.flush()
+            told.write(rules)
+            told.flush()
+            rls = ("--rls", f"127.0.0.1:{self.rls}", "--rls-config", told.name) if rules else ()
             super().__init__(
                 str(PROGRAM), "--config", file.name, "--port", str(ports[0]),
-                "--resp", f"127.0.0.1:{ports[1]}", "--threads", str(threads),
+                "--resp", f"127.0.0.1:{ports[1]}", "--threads", str(threads), *rls,
                 ports=ports, processors=str(SERVER) if threads == 1 else f"{LOAD},{SERVER}",
             )  # fmt: skip
 

@@ -106,9 +106,9 @@ def acts(url, machines, folder):
     tell("orphaned", ended=True)
 
     log = folder / "lost.parquet"
-    run = simulate(url, "--clients", 12, "--duration", "8s", "-o", log)
+    run = simulate(url, "--clients", 12, "--duration", "15s", "-o", log)
     before = decided(url)
-    wait_until(lambda: decided(url) > before + 40, "load")
+    wait_until(lambda: decided(url) > before + 20, "load")
     machines[0].kill()
     said, words = run.communicate(timeout=120)
     tell("lost", summary=json.loads(said), words=words, verdict=judged(log))

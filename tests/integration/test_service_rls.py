@@ -277,6 +277,28 @@ def test_rules_are_read_again_whole_or_not_at_all(start_rls, tmp_path):
     assert service.stop() == 0
 
 
+def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
+    settings, ping, goaway = 4, 6, 7
+    service = start_rls()
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        frames = sock.makefile("rb")
+
+        def frame():
+            head = frames.read(9)
+            return head and (head[3], frames.read(int.from_bytes(head[:3])))
+
+        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, settings] + [0] * 5))
+        assert frame()[0] == settings
+        service.process.terminate()
+        kinds = []
+        while found := frame():
+            kinds.append(found[0])
+            if found[0] == ping:
+                sock.sendall(bytes([0, 0, 8, ping, 1, 0, 0, 0, 0]) + found[1])
+        assert kinds.count(goaway) == 2, "one that warns, and one that tells the last"
+    assert service.process.wait(20) == 0
+
+
 def test_health_and_figures_show_the_rules(start_rls):
     service = start_rls()
     with Client(service.rls_port) as client:

@@ -38,6 +38,7 @@ pub struct Calls {
     pipe: Arc<Mutex<Pipe>>,
     state: State,
     open: Vec<Call>,
+    ends: bool,
     /// It is to be closed once it was answered.
     pub over: bool,
 }
@@ -122,6 +123,7 @@ impl Calls {
             pipe,
             state: State::Begins(Box::new(begun)),
             open: Vec::new(),
+            ends: false,
             over: false,
         }
     }
@@ -169,6 +171,11 @@ impl Calls {
                     continue;
                 }
             };
+            if desk.ends && !self.ends {
+                // The client is told which call was the last, and sends no more.
+                self.ends = true;
+                connection.graceful_shutdown();
+            }
             match connection.poll_accept(context) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     if let Some(call) = begun(request, respond, desk) {

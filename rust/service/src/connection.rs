@@ -147,12 +147,20 @@ impl Connection {
         !may_wait && now.duration_since(self.since) > longest
     }
 
+    /// True if the client has to be told that this side ends; it is served once more.
+    pub fn says_that_it_ends(&mut self) -> bool {
+        let says = matches!(self.protocol, Protocol::Grpc(_));
+        self.held |= says;
+        says
+    }
+
     /// True if no request is under way, and nothing is left to be sent.
     pub fn owes_nothing(&self) -> bool {
         let more_comes = match &self.protocol {
             Protocol::Http { skip, .. } => *skip > 0,
             Protocol::Resp(_) => false,
-            Protocol::Grpc(calls) => !calls.owes_nothing(),
+            // The client has to hear which call was the last.
+            Protocol::Grpc(_) => true,
         };
         self.output.is_empty() && self.input.is_empty() && !more_comes && !self.lingers
     }

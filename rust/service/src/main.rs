@@ -3,7 +3,7 @@
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
-//! `told` its policies; `rules`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
+//! `told` its policies; `rules` with their `definitions`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
 //! of gRPC; `connection` is one client, `serving` the event loops, one a core.
 
 mod activation;
@@ -12,6 +12,7 @@ mod answer;
 mod calls;
 mod command;
 mod connection;
+mod definitions;
 mod domains;
 mod frame;
 mod key;

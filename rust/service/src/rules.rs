@@ -1,28 +1,19 @@
-//! Rules of Envoy's rate limit service: the YAML of envoyproxy/ratelimit, read as it is, each mistake with
-//! its line, and the rule that a descriptor meets.
+//! Rules of Envoy's rate limit service, and the one that a descriptor meets.
 //!
 //! Source: README.md and `config_impl.go` of github.com/envoyproxy/ratelimit.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use rateproof_enforce::{Algorithm, Quota};
-use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
-use saphyr_parser::{Event, Marker, Parser, ScanError, SpannedEventReceiver};
 
 use crate::key;
 use crate::policy::Text;
 
 /// The largest limit that is kept by an exact log.
 const MOST_EXACT: u32 = 1_000;
-/// The most levels of YAML, two of which are a descriptor, and bytes of a file.
-const MOST_DEPTH: usize = 128;
-const MOST_BYTES: u64 = 4 << 20;
 const SECOND_NS: u64 = 1_000_000_000;
 /// The units by their numbers in the protocol. A month has 30 days, a year 365.
-const UNITS: [(&str, i32, u64); 7] = [
+pub const UNITS: [(&str, i32, u64); 7] = [
     ("second", 1, SECOND_NS),
     ("minute", 2, 60 * SECOND_NS),
     ("hour", 3, 3_600 * SECOND_NS),
@@ -97,205 +88,28 @@ impl Rule {
 /// All rules, and the ways to them.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    domains: HashMap<Vec<u8>, Level>,
+    pub domains: HashMap<Vec<u8>, Level>,
     pub all: Vec<Rule>,
 }
 
 /// The descriptors that may come next.
 #[derive(Debug, Clone, Default)]
-struct Level {
+pub struct Level {
     /// By `key_value`, or by `key` for any value.
-    by_text: HashMap<Vec<u8>, Node>,
+    pub by_text: HashMap<Vec<u8>, Node>,
     /// Those with a `*`, in the order of the file.
-    patterns: Vec<Vec<u8>>,
+    pub patterns: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Clone)]
-struct Node {
-    rule: Option<usize>,
+pub struct Node {
+    pub rule: Option<usize>,
     /// All values of the pattern share one limit.
-    shared: Option<Vec<u8>>,
-    below: Level,
+    pub shared: Option<Vec<u8>>,
+    pub below: Level,
 }
 
 impl Rules {
-    /// Reads a file, or all `.yaml` and `.yml` of a folder: a domain each.
-    ///
-    /// # Errors
-    /// The mistake, with file and line.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let failed = |path: &Path, error| format!("{}: {error}", path.display());
-        let mut files = vec![path.to_owned()];
-        if path.is_dir() {
-            let found = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let found = found.map_err(|error| failed(path, error))?;
-            let mut named: Vec<PathBuf> = found.iter().map(fs::DirEntry::path).collect();
-            let is_yaml = |path: &PathBuf| {
-                let ending = path.extension().and_then(|ending| ending.to_str());
-                ending.is_some_and(|ending| ["yaml", "yml"].contains(&ending))
-            };
-            named.retain(|path| is_yaml(path) && path.is_file());
-            named.sort();
-            files = named;
-        }
-        let mut rules = Self::default();
-        for file in files {
-            let size = fs::metadata(&file)
-                .map_err(|error| failed(&file, error))?
-                .len();
-            if size > MOST_BYTES {
-                return Err(format!(
-                    "{}: {size} bytes, at most {MOST_BYTES}",
-                    file.display()
-                ));
-            }
-            let text = fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
-            let added = rules.add(&text);
-            added.map_err(|error| format!("{}, {error}", file.display()))?;
-        }
-        match rules.domains.is_empty() {
-            true => Err(format!("{}: no .yaml file in it", path.display())),
-            false => Ok(rules),
-        }
-    }
-
-    /// Adds the domain of a file.
-    ///
-    /// # Errors
-    /// The mistake, with its line.
-    pub fn add(&mut self, text: &str) -> Result<(), String> {
-        let mut loader = YamlLoader::default();
-        loader.early_parse(false);
-        let mut depth = 0;
-        for event in Parser::new_from_str(text) {
-            let failed = |error: &ScanError| at(*error.marker(), error.info());
-            let (event, span) = event.map_err(|error| failed(&error))?;
-            match event {
-                Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
-                Event::SequenceEnd | Event::MappingEnd => depth -= 1,
-                _ => {}
-            }
-            // What is deeper takes a stack of its depth, and nothing here is.
-            if depth > MOST_DEPTH {
-                return Err(at(span.start, &format!("more than {MOST_DEPTH} levels")));
-            }
-            loader.on_event(event, span);
-            if let Some(error) = loader.error() {
-                return Err(failed(error));
-            }
-        }
-        let documents = loader.into_documents();
-        let [document] = &documents[..] else {
-            return Err(format!(
-                "line 1: {} documents (one, with a domain)",
-                documents.len()
-            ));
-        };
-        let (mut domain, mut descriptors) = (String::new(), None);
-        for (name, value) in fields(document, "the file")? {
-            match name {
-                "domain" => domain = scalar(value, name)?.to_owned(),
-                "descriptors" => descriptors = Some(value),
-                other => return Err(unknown(value, other, "domain, descriptors")),
-            }
-        }
-        if domain.is_empty() {
-            return Err(wrong(document, "no domain"));
-        }
-        if self.domains.contains_key(domain.as_bytes()) {
-            return Err(wrong(
-                document,
-                &format!("domain {domain:?} is in another file, too"),
-            ));
-        }
-        let mut level = Level::default();
-        if let Some(descriptors) = descriptors {
-            self.load(&mut level, descriptors, &domain, &[])?;
-        }
-        self.domains.insert(domain.into_bytes(), level);
-        Ok(())
-    }
-
-    fn load(
-        &mut self,
-        level: &mut Level,
-        descriptors: &MarkedYaml<'_>,
-        path: &str,
-        keys: &[&str],
-    ) -> Result<(), String> {
-        for descriptor in list(descriptors, "descriptors")? {
-            let (mut key, mut value) = ("", "");
-            let (mut limit, mut below) = (None, None);
-            let (mut shadow, mut shares) = (false, false);
-            for (name, told) in fields(descriptor, "a descriptor")? {
-                match name {
-                    "key" => key = scalar(told, name)?,
-                    "value" => value = scalar(told, name)?,
-                    "rate_limit" => limit = Some(told),
-                    "descriptors" => below = Some(told),
-                    "shadow_mode" => shadow = flag(told, name)?,
-                    "share_threshold" => shares = flag(told, name)?,
-                    // Only figures and metadata of envoyproxy/ratelimit depend on them.
-                    "detailed_metric" | "value_to_metric" => drop(flag(told, name)?),
-                    "metadata" => {}
-                    "quota_mode" if !flag(told, name)? => {}
-                    "quota_mode" => {
-                        let reason = "quota_mode is not kept: every limit denies by itself";
-                        return Err(wrong(told, reason));
-                    }
-                    other => return Err(unknown(told, other, DESCRIPTOR)),
-                }
-            }
-            if key.is_empty() {
-                return Err(wrong(descriptor, "a descriptor without a key"));
-            }
-            let text = match value {
-                "" => key.to_owned(),
-                value => format!("{key}_{value}"),
-            };
-            let path = format!("{path}.{text}");
-            let wild = text.contains('*');
-            if shares && !wild {
-                let reason = format!("share_threshold of {text:?}: only a value with a * has it");
-                return Err(wrong(descriptor, &reason));
-            }
-            let keys: Vec<&str> = keys.iter().copied().chain([key]).collect();
-            let mut node = Node {
-                rule: None,
-                shared: shares.then(|| value.as_bytes().to_vec()),
-                below: Level::default(),
-            };
-            if let Some(limit) = limit {
-                let mut rule = rule(limit, shadow)?;
-                rule.path.clone_from(&path);
-                let label = match rule.name.as_str() {
-                    "" => keys.join("."),
-                    name => name.to_owned(),
-                };
-                let shown = |letter: char| match letter {
-                    ' '..='~' if !['"', '\\'].contains(&letter) => letter,
-                    _ => '_',
-                };
-                rule.label = label.chars().map(shown).collect();
-                node.rule = Some(self.all.len());
-                self.all.push(rule);
-            }
-            if let Some(below) = below {
-                self.load(&mut node.below, below, &path, &keys)?;
-            }
-            if wild {
-                level.patterns.push(text.clone().into_bytes());
-            }
-            match level.by_text.entry(text.into_bytes()) {
-                Entry::Occupied(_) => {
-                    return Err(wrong(descriptor, &format!("{path:?} is there twice")));
-                }
-                Entry::Vacant(place) => drop(place.insert(node)),
-            }
-        }
-        Ok(())
-    }
-
     /// True if there is such a domain.
     pub fn knows(&self, domain: &[u8]) -> bool {
         self.domains.contains_key(domain)
@@ -335,69 +149,6 @@ impl Rules {
     }
 }
 
-const DESCRIPTOR: &str = "key, value, rate_limit, shadow_mode, share_threshold, detailed_metric, \
-                          value_to_metric, metadata, descriptors";
-
-/// A rule without its place.
-fn rule(limit: &MarkedYaml<'_>, shadow: bool) -> Result<Rule, String> {
-    let (mut unit, mut requests, mut unlimited) = (None, None, false);
-    let (mut own, mut replaces) = ("", Vec::new());
-    for (name, told) in fields(limit, "rate_limit")? {
-        match name {
-            "unit" => {
-                let text = scalar(told, name)?;
-                let known = |unit: &&(&str, i32, u64)| unit.0.eq_ignore_ascii_case(text);
-                let names = UNITS.map(|(name, ..)| name).join(", ");
-                let error = || wrong(told, &format!("unit {text:?} (one of {names})"));
-                unit = Some(UNITS.iter().find(known).ok_or_else(error)?.1);
-            }
-            "requests_per_unit" => {
-                let text = scalar(told, name)?;
-                let number = text.parse::<u32>().ok();
-                let form = format!("requests_per_unit {text:?} (0 to 1000000000)");
-                requests = Some(number.ok_or_else(|| wrong(told, &form))?);
-            }
-            "unlimited" => unlimited = flag(told, name)?,
-            "name" => own = scalar(told, name)?,
-            "replaces" => {
-                for each in list(told, name)? {
-                    for (name, told) in fields(each, "replaces")? {
-                        match name {
-                            "name" => replaces.push(scalar(told, name)?.to_owned()),
-                            other => return Err(unknown(told, other, "name")),
-                        }
-                    }
-                }
-            }
-            other => {
-                let known = "unit, requests_per_unit, unlimited, name, replaces";
-                return Err(unknown(told, other, known));
-            }
-        }
-    }
-    if replaces.iter().any(|name| name.is_empty() || name == own) {
-        return Err(wrong(limit, "replaces names nothing, or the rule itself"));
-    }
-    let rate = match (unlimited, unit, requests) {
-        (true, None, _) => None,
-        (true, Some(_), _) => return Err(wrong(limit, "unlimited has no unit")),
-        (false, Some(unit), Some(requests)) => Some(Rate { requests, unit }),
-        (false, None, _) => return Err(wrong(limit, "rate_limit without a unit")),
-        (false, _, None) => return Err(wrong(limit, "rate_limit without requests_per_unit")),
-    };
-    if let Some(rate) = rate {
-        rate.quota(true).map_err(|error| wrong(limit, &error))?;
-    }
-    Ok(Rule {
-        path: String::new(),
-        name: own.to_owned(),
-        label: String::new(),
-        rate,
-        shadow,
-        replaces,
-    })
-}
-
 /// True if a text is like a pattern, in which each `*` stands for any bytes, or none.
 fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
@@ -421,64 +172,6 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
         }
     }
     rest.ends_with(last)
-}
-
-fn at(marker: Marker, what: &str) -> String {
-    format!("line {}: {what}", marker.line())
-}
-
-fn wrong(node: &MarkedYaml<'_>, what: &str) -> String {
-    at(node.span.start, what)
-}
-
-fn unknown(node: &MarkedYaml<'_>, name: &str, known: &str) -> String {
-    wrong(node, &format!("{name:?} is no key here ({known})"))
-}
-
-/// The pairs of a mapping; none of what is empty.
-fn fields<'n>(
-    node: &'n MarkedYaml<'n>,
-    what: &str,
-) -> Result<Vec<(&'n str, &'n MarkedYaml<'n>)>, String> {
-    match &node.data {
-        YamlData::Mapping(pairs) => {
-            let named = pairs.iter().map(|(name, value)| match &name.data {
-                YamlData::Representation(text, ..) => Ok((text.as_ref(), value)),
-                _ => Err(wrong(name, "a key that is no text")),
-            });
-            named.collect()
-        }
-        _ => Err(wrong(node, &format!("{what} is not a mapping of keys"))),
-    }
-}
-
-fn list<'n>(node: &'n MarkedYaml<'n>, what: &str) -> Result<&'n [MarkedYaml<'n>], String> {
-    match &node.data {
-        YamlData::Sequence(nodes) => Ok(nodes),
-        YamlData::Representation(text, ScalarStyle::Plain, _) if is_null(text) => Ok(&[]),
-        _ => Err(wrong(node, &format!("{what} is not a list"))),
-    }
-}
-
-/// A text as it is written, whatever YAML takes it for.
-fn scalar<'n>(node: &'n MarkedYaml<'n>, what: &str) -> Result<&'n str, String> {
-    match &node.data {
-        YamlData::Representation(text, ScalarStyle::Plain, _) if is_null(text) => Ok(""),
-        YamlData::Representation(text, ..) => Ok(text),
-        _ => Err(wrong(node, &format!("{what} is not a text or a number"))),
-    }
-}
-
-fn is_null(text: &str) -> bool {
-    ["", "~", "null", "Null", "NULL"].contains(&text)
-}
-
-fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
-    match scalar(node, what)?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" | "" => Ok(false),
-        text => Err(wrong(node, &format!("{what} is {text:?} (true or false)"))),
-    }
 }
 
 #[cfg(test)]
@@ -580,122 +273,5 @@ mod tests {
         assert_eq!(promise(1_001, 2), "sliding-blocks 1001 per 1m");
         assert_eq!(promise(9, 7), "9 per 7d");
         assert_eq!(promise(9, 6), "9 per 365d");
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_line() {
-        let limit = "rate_limit: {unit: day, requests_per_unit: 1}";
-        for (text, line, reason) in [
-            ("- value: x", 3, "without a key"),
-            ("- {key: a}\n- {key: a}", 4, "\"d.a\" is there twice"),
-            (
-                "- key: a\n  ratelimit: {}",
-                4,
-                "\"ratelimit\" is no key here",
-            ),
-            ("- key: a\n  key: b", 4, "duplicated key"),
-            ("- key: a\n  rate_limit: {unit: eon}", 4, "unit \"eon\""),
-            (
-                "- key: a\n  rate_limit: {unit: day}",
-                4,
-                "without requests_per_unit",
-            ),
-            (
-                "- key: a\n  rate_limit: {requests_per_unit: 1}",
-                4,
-                "without a unit",
-            ),
-            (
-                "- key: a\n  rate_limit: {unlimited: true, unit: day}",
-                4,
-                "has no unit",
-            ),
-            (
-                "- key: a\n  rate_limit:\n    requests_per_unit: -1",
-                5,
-                "\"-1\"",
-            ),
-            (
-                "- key: a\n  rate_limit:\n    requests_per_unit: 4294967296",
-                5,
-                "4294967296",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 1000000001}",
-                4,
-                "limit is 1000000001",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, shadow_mode: true}",
-                4,
-                "\"shadow_mode\"",
-            ),
-            (
-                "- key: a\n  rate_limit: {name: x, replaces: [{name: x}]}",
-                4,
-                "itself",
-            ),
-            ("- key: a\n  quota_mode: true", 4, "quota_mode"),
-            ("- key: a\n  shadow_mode: maybe", 4, "true or false"),
-            (
-                "- key: a\n  value: x\n  share_threshold: true",
-                3,
-                "share_threshold",
-            ),
-            ("- key: [a]", 3, "not a text"),
-            ("- a", 3, "not a mapping"),
-            ("- key: a\n  descriptors: {key: b}", 4, "not a list"),
-            ("- {? [a] : b}", 3, "no text"),
-            ("- key: a\n - key: b", 4, ""),
-            ("- key: *none", 3, ""),
-            ("- key: \"a", 3, ""),
-        ] {
-            let error = rules(text).expect_err(text);
-            assert!(
-                error.starts_with(&format!("line {line}: ")),
-                "{text}: {error}"
-            );
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-        let nested = "- {key: a, descriptors: [{".to_owned();
-        let nested = nested + &"key: a, descriptors: [{".repeat(100) + "key: a" + &"}]".repeat(101);
-        for text in [
-            format!("{nested}}}"),
-            "[".repeat(100_000),
-            "- ".repeat(100_000),
-        ] {
-            rules(&text).expect_err("it is too deep");
-        }
-        for text in [
-            "",
-            "domain: d\n---\ndomain: e",
-            "[]",
-            "domain: ''",
-            "domain:",
-            "x: y",
-        ] {
-            let mut rules = Rules::default();
-            assert!(
-                rules.add(text).expect_err(text).starts_with("line "),
-                "{text}"
-            );
-        }
-        let mut twice = rules(&format!("- {{key: a, {limit}}}")).expect("they are rules");
-        assert!(
-            twice
-                .add("domain: d")
-                .expect_err("twice")
-                .contains("another file")
-        );
-    }
-
-    #[test]
-    fn what_only_figures_depend_on_is_read_past() {
-        let limit = "rate_limit: {unit: DAY, requests_per_unit: 1, name: x}";
-        let text = format!(
-            "- {{key: a, detailed_metric: true, value_to_metric: on, quota_mode: false, \
-             metadata: {{any: [1, {{of: it}}]}}, descriptors:, {limit}}}"
-        );
-        assert_eq!(rules(&text).expect("they are rules").all.len(), 1);
     }
 }

@@ -356,6 +356,11 @@ impl Loop {
                 self.doors.clear();
                 ends_at = Some(Instant::now() + DRAIN);
                 desk.ends = true;
+                for (number, each) in self.connections.iter_mut().enumerate() {
+                    if each.as_mut().is_some_and(Connection::says_that_it_ends) {
+                        ready.push((number, false));
+                    }
+                }
             }
             for event in &events {
                 match event.token() {

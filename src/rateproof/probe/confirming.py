@@ -10,6 +10,7 @@ from rateproof.probe.confirmation import (
     alone,
     count_excluded,
     count_predictions,
+    guessed,
 )
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import Room, beyond, contenders, plan
@@ -49,7 +50,7 @@ class Confirming:
     def run(self, left: Hypotheses) -> bool:
         """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
         sender, course = self._sender, self._course
-        first = left.kinds()[0]
+        first = guessed(left.kinds())
         proof = course.proof = Confirmation((first.family, first.limit))
         kind = _sifted(left, proof, 1)
         rounds, lead_ns = 0, LEAD_NS
@@ -204,11 +205,11 @@ class Confirming:
             keys = [steps for steps in keys if start_ns + steps[-1][0] <= self._spending.end_ns]
             requests = sum(count for steps in keys for _, count in steps)
             return keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved else []
-        drained = _drained(kind, Random(start_ns))
+        drained = _drained(kind, start_ns)
         requests = sum(count for _, count in drained) + spent + self._reserved
         in_time = start_ns + drained[-1][0] <= self._spending.end_ns
         affordable = requests <= self._rounds.spare(_CLOSER)
-        if kind.limit > 1 and not kind.family.other and in_time and affordable:
+        if kind.limit > 1 and kind.family.other in {"", "tick"} and in_time and affordable:
             return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
@@ -223,13 +224,19 @@ class Confirming:
         )
 
 
-def _drained(kind: Kind, random: Random) -> Steps:
+def _drained(kind: Kind, start_ns: int) -> Steps:
     """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate.
 
     The last time is when one more token is back, or not: the bounds of the rate are halved.
+    Where a clock ticks it is amid two ticks, and at no tick at which more may be back than is kept.
     """
+    if kind.family.other == "tick":
+        shift_ns = (kind.boxes[0].point().other_low_ns + SECOND_NS // 2 - start_ns) % SECOND_NS
+        apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
+        times = max(2, min(2 * _DRAINED, _TOKENS // kind.limit))
+        return tuple((shift_ns + n * apart_ns, kind.limit) for n in range(times + 1))
     times = max(1, min(_DRAINED, _TOKENS // kind.limit))
-    tokens = round(times * kind.limit * random.uniform(0.75, 0.9))
+    tokens = round(times * kind.limit * Random(start_ns).uniform(0.75, 0.9))
     end_ns = tokens * kind.middle_ns // kind.limit
     later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))
     return (0, kind.fresh), *later

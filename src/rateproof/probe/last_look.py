@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from rateproof.probe.confirmation import Confirmation, alone, count_excluded, count_predictions
 from rateproof.probe.inference import Hypotheses, Kind
-from rateproof.probe.rounds import LEAD_NS, Rounds
+from rateproof.probe.rounds import LEAD_NS, NEARLY, Rounds
 from rateproof.probe.seen import History, Seen, volleys
 
-_ROUNDS = 3
+_LOOKS = 6
+_SLOWER = 8  # parts of the time since a key was full, until it is asked again
 _FIRST = 16  # polls of a window, until a key comes back
 _LATER = 6  # the same of what is known of a later one
 _IDLE, _ROW = 3, 20  # windows; denials
@@ -40,8 +41,15 @@ class LastLook:
             return left
         course = self._course
         proof = course.proof = Confirmation((kind.family, kind.limit))
-        for send in (self._walked, self._standing) * _ROUNDS:
-            keys = send(kind)
+        for _ in range(_LOOKS):
+            if kind.high_ns > NEARLY * kind.low_ns:
+                keys = self._timed(kind)
+            elif proof.closely and not proof.stood:
+                keys = self._standing(kind)
+            else:
+                keys = self._walked(kind)
+            if not keys:
+                break
             left.learn(keys, careful=1)
             kind = _own_phase(left)
             if kind is None or course.limit != kind.limit:
@@ -55,6 +63,25 @@ class LastLook:
             if proof.done and kind.narrow and alone(proof, left):
                 break
         return left
+
+    def _timed(self, kind: Kind) -> Sequence[History]:
+        """Ask one key until it came back twice: the time between tells a window that is hardly known."""
+        hit, key, limit = self._sender.hitter(fresh=True), list[Seen](), kind.limit
+        at_ns, step_ns = self._sender.now_ns(), kind.low_ns // _FIRST
+        for _ in range(2):
+            key += hit(limit + 1, at_ns, limit + 1)
+            full_ns = self._sender.now_ns()
+            at_ns = full_ns + step_ns
+            while at_ns < self._spending.end_ns and self._spending.left > limit + 1:
+                poll = hit(1, at_ns, 1)
+                key += poll
+                if any(seen.admitted for seen in poll):
+                    break
+                at_ns += max(step_ns, (at_ns - full_ns) // _SLOWER)
+        if not key:
+            return []
+        self._course.follow(volleys(key))
+        return self._course.keys[-1:]
 
     def _standing(self, kind: Kind) -> Sequence[History]:
         """Send the keys that every name has to stand."""

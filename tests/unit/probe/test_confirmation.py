@@ -14,6 +14,7 @@ from rateproof.probe.confirmation import (
     Confirmation,
     count_excluded,
     count_predictions,
+    guessed,
 )
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
@@ -58,6 +59,20 @@ def test_an_edge_of_a_clock_of_whole_seconds_is_as_close_as_a_tick_and_four_are_
     count_predictions(proof, kind, [_seen((100, 3, 0), (21_950, 0, 1), (back_ms, 1, 0))])
     assert proof.edges == edges
     assert proof.missing_edges == EDGES_OF_LOG - edges
+
+
+def test_what_is_guessed_is_the_likeliest_of_the_windows_that_are_not_much_longer_than_the_shortest():
+    kinds = [
+        Kind(OF[name], 5, seconds * S, seconds * S, [])
+        for name, seconds in (
+            ("fixed-window", 40),
+            ("window that each request pushes on", 12),
+            ("window that each denial pushes on", 10),
+        )
+    ]
+    assert guessed(kinds) is kinds[1]
+    short = [Kind(LOG, 5, S, S, []), Kind(FIRST_HIT, 5, MS, MS, [])]
+    assert guessed(short) is short[0]
 
 
 def test_no_name_before_the_keys_that_every_name_has_to_stand():

@@ -269,6 +269,26 @@ def test_a_clock_of_each_keys_own_is_named_once_a_key_was_followed_for_windows(s
     assert min(course.proof.excluded.values()) >= 3
 
 
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_bucket_whose_clock_ticks_is_drained_at_ticks_until_its_rate_is_known(seed, simulated):
+    """2 tokens in each second, or in every other second one more: only what comes back in all tells."""
+    name = "token-bucket, its clock in whole seconds"
+    course, _ = _course(simulated, simulated.make(name, 6, 3 * S, 7 * S // 10), seed)
+    kind = named_kind(course)
+    assert (kind.family.name, kind.limit) == (name, 6)
+    assert kind.low_ns <= S // 2 <= kind.high_ns
+
+
+def test_a_window_that_is_not_known_at_all_is_timed_between_two_instants_at_which_a_key_comes_back(
+    simulated,
+):
+    """As where nothing but the first key has come back yet: it may be as long as the time."""
+    limiter = fixed_window(5, 2 * S, 1, per_key=True)
+    course, _ = _course(simulated, limiter, 1, families=LAST)
+    kind = named_kind(course)
+    assert kind.low_ns <= 2 * S <= kind.high_ns
+
+
 @pytest.mark.parametrize(
     "name",
     quick_first(

@@ -163,7 +163,11 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
 
 
 @pytest.mark.parametrize(
-    ("other", "words"), [("own phase", "another run"), ("window", "not confirmed which it is")]
+    ("other", "words"),
+    [
+        ("own phase", "more would be told by --max-requests 2100 --max-time 101s"),
+        ("window", "not confirmed which it is"),
+    ],
 )
 def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_known(other, words):
     (family,) = (each for each in LAST if each.other == other)

@@ -7,6 +7,9 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../src/address.rs"]
 #[allow(dead_code)]
 mod address;
+#[path = "../../src/definitions.rs"]
+#[allow(dead_code)]
+mod definitions;
 #[path = "../../src/key.rs"]
 #[allow(dead_code)]
 mod key;
@@ -69,6 +72,7 @@ fn has_keys(request: &Request<'_>) {
                 proxies,
                 header: header.to_owned(),
                 ipv6_prefix: 64,
+                flood_exempt: None,
             };
             for place in PLACES {
                 let spec = KeySpec::parse(place).expect("it is a place");

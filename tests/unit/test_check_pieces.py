@@ -13,6 +13,7 @@ import pytest
 
 from rateproof import cli, linux
 from rateproof.checking import command as checking
+from rateproof.errors import LogError
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -24,6 +25,7 @@ from rateproof.events import (
 )
 from rateproof.events.judged import LONG
 from rateproof.events.progress import Progress
+from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.prove import judge
 
@@ -298,6 +300,33 @@ def test_progress_says_how_long_it_will_take():
     for done in (10, 25, 30, 50, 100):
         progress.at(done)
     assert said == ["splitting: 25 %, 33 s left", "splitting: 50 %, 22 s left"]
+
+
+def test_what_is_read_ahead_comes_in_order_and_no_more_than_the_next_is_made():
+    made, seen = [], []
+
+    def items():
+        for number in range(5):
+            made.append(number)
+            yield number, "item"
+
+    for number, _ in ahead(items()):
+        seen.append(number)
+        assert len(made) <= len(seen) + 1
+    assert seen == made == [*range(5)]
+
+
+def test_an_error_in_what_is_read_ahead_is_raised_at_its_turn():
+    def items():
+        yield "whole"
+        raise LogError("damaged")
+
+    seen = []
+    with pytest.raises(LogError, match="damaged"):
+        seen.extend(ahead(items()))
+    coming = ahead(items())
+    assert next(coming) == "whole"
+    coming.close()  # what nobody waits for is raised nowhere
 
 
 def test_several_logs_in_parquet_are_refused_by_name(check, log):

@@ -1,5 +1,6 @@
 """A log that does not fit in memory, split by its keys into Parquet files that do."""
 
+import os
 import shutil
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -334,8 +335,9 @@ class Splitter:
         try:
             work()
         except OSError as error:
+            problem = os.strerror(error.errno) if error.errno else error
             raise CannotWrite(
-                f"cannot write to {printable(str(self._place.folder))}: {error.strerror or error}",
+                f"cannot write to {printable(str(self._place.folder))}: {problem}",
                 "the log itself is as it was; TMPDIR names another disk",
             ) from error
 

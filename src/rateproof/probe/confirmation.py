@@ -15,6 +15,7 @@ from rateproof.probe.block_length import LONGEST, longest_blocks
 from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.seen import Box, History, Seen
+from rateproof.units import SECOND_NS
 
 PREDICTIONS = 12
 EXCLUDING = 3
@@ -23,7 +24,7 @@ _CLOCKS = {"phase", "tick", "own phase"}
 _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, that they may be apart
 _FINE = 8  # parts of a window: blocks need not be told closer
 _SLOWLY = 16  # answers in which a token comes back
-_LONGER = 2  # times the shortest window that is left
+_LONGER, _SHORT_NS = 2, 3 * SECOND_NS  # times the shortest window that is left; none takes long
 _HALF = 2  # of a window: a name with longer blocks says too little
 BOXES = 4
 """Of a kind: so many stand for all of it."""
@@ -93,7 +94,7 @@ class Confirmation:
 
 def guessed(kinds: Sequence[Kind]) -> Kind:
     """The likeliest of those whose window is not much longer than the shortest: if it is wrong, it costs little time."""
-    least_ns = min(kind.whole_ns for kind in kinds)
+    least_ns = max(_SHORT_NS, min(kind.whole_ns for kind in kinds))
     return next(kind for kind in kinds if kind.whole_ns < _LONGER * least_ns)
 
 

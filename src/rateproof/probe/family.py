@@ -130,7 +130,8 @@ def _advanced(
         after = family.advance(state, seen, box)
         if after is None:
             return None
-        found.update(dict.fromkeys(after))
+        for each in after:
+            found[each] = None
     return list(found) if len(found) <= _MOST_STATES else None
 
 

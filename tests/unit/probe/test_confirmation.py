@@ -71,6 +71,8 @@ def test_what_is_guessed_is_the_likeliest_of_the_windows_that_are_not_much_longe
         )
     ]
     assert guessed(kinds) is kinds[1]
+    short = [Kind(LOG, 5, S, S, []), Kind(FIRST_HIT, 5, MS, MS, [])]
+    assert guessed(short) is short[0]
 
 
 def test_no_name_before_the_keys_that_every_name_has_to_stand():

@@ -66,8 +66,11 @@ def _live(counts: _Counts, before: int, limit: int) -> tuple[_Counts, int, int]:
         return (), 0, 0
     if len(counts) == 1:
         return counts, counts[0][1], min(limit, counts[0][2])
-    live = tuple(count for count in counts if count[0] > before)
-    least, most = sum(count[1] for count in live), sum(count[2] for count in live)
+    live = counts if counts[0][0] > before else tuple([each for each in counts if each[0] > before])
+    least = most = 0
+    for _, low, high in live:
+        least += low
+        most += high
     return live, least, min(limit, most)
 
 

@@ -226,7 +226,7 @@ def split_on_a_full_disk(asked, *given):
 
 
 @pytest.mark.slow
-def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, log, tmp_path, monkeypatch):
+def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp_path, monkeypatch):
     monkeypatch.setattr(shares, "split_turn", split_removed)
     path = shutil.copy(log, tmp_path / "log.parquet")
     code, out, err = check(path)
@@ -241,6 +241,12 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, log, tmp_path
     code, out, err = check(log)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
+    assert "TMPDIR names another disk" in err
+    monkeypatch.setattr(two, "folder", None)
+    code, out, err = check(log)
+    assert (code, out) == (73, "")
+    assert "TMPDIR" not in err
+    assert "go beside it" in err
 
 
 @pytest.mark.slow

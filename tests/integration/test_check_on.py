@@ -242,8 +242,9 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
     assert "TMPDIR names another disk" in err
-    monkeypatch.setattr(two, "folder", None)
-    code, out, err = check(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(two, "folder", None)
+        code, out, err = check(log)
     assert (code, out) == (73, "")
     assert "TMPDIR" not in err
     assert "go beside it" in err

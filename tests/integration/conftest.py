@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -113,6 +114,19 @@ def two() -> Iterator[Cluster]:
     with connected("dask", 2) as found:
         found._without_worker_s = 300  # a busy machine starts them slowly
         yield found
+
+
+@pytest.fixture
+def on_two(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ModuleType], None]]:
+    """Have `--on dask` of a command's module mean the cluster of this file, which nothing is left behind on."""
+
+    def instead(module: ModuleType) -> None:
+        monkeypatch.setattr(
+            module, "connected", lambda on: {"dask": contextlib.nullcontext(two)}[on]
+        )
+
+    yield instead
+    assert not list(two.folder.glob("rateproof-*")), "files were left behind"
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def _rows(log):
 
 
 def test_a_worker_that_is_lost_makes_the_run_invalid_and_the_log_incomplete(two, target):
-    """What it had sent stays in the log; the others go on."""
+    """Its rows until then stay in the log; the others go on."""
     control, process = Control(), two.client.run(os.getpid)
     lost = next(iter(two.workers()))
 

@@ -26,6 +26,9 @@ from rateproof.simulate.target import Target
 from tests.integration.client_session import SERVER, Terminal
 from tests.service import LIMITS, Service
 
+_STARTED_S = 300
+"""A busy machine starts a worker slowly."""
+
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -109,11 +112,18 @@ def chromium() -> str | None:
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Cluster]:
-    """A Dask cluster of two workers on this machine, for all tests of a file."""
+def dask() -> Iterator[Cluster]:
+    """A Dask cluster on this machine, for all tests of a file."""
     with connected("dask", 2) as found:
-        found._without_worker_s = 300  # a busy machine starts them slowly
+        found._without_worker_s = _STARTED_S
         yield found
+
+
+@pytest.fixture
+def two(dask: Cluster) -> Cluster:
+    """The same, of two workers, also after the test before killed some."""
+    dask.client.wait_for_workers(2, timeout=_STARTED_S)
+    return dask
 
 
 @pytest.fixture

@@ -232,7 +232,9 @@ _SERVICE = Verb(
             Option(
                 "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
             ),
-            Option("resp_tables", whole(0, 4096), "tables of policies that clients tell, at most", "64"),
+            Option(
+                "resp_tables", whole(0, 4096), "tables of policies that clients tell, at most", "64"
+            ),
             Option(
                 "rls",
                 text(metavar="ADDRESS"),

@@ -70,6 +70,8 @@ pub struct Rule {
     /// `None`: unlimited.
     pub rate: Option<Rate>,
     pub shadow: bool,
+    /// It denies only where all of these that a request meets are over their limits (`quota_mode`).
+    pub alternative: bool,
     /// Names of rules that do not count where this one does.
     pub replaces: Vec<String>,
 }
@@ -265,6 +267,7 @@ mod tests {
                 label: String::new(),
                 rate: Some(Rate { requests, unit }),
                 shadow: false,
+                alternative: false,
                 replaces: Vec::new(),
             }
             .promise()

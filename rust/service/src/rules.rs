@@ -70,6 +70,8 @@ pub struct Rule {
     /// `None`: unlimited.
     pub rate: Option<Rate>,
     pub shadow: bool,
+    /// It denies only where all of these that a request meets are over their limits (`quota_mode`).
+    pub alternative: bool,
     /// Names of rules that do not count where this one does.
     pub replaces: Vec<String>,
 }
@@ -260,6 +262,7 @@ mod tests {
                 label: String::new(),
                 rate: Some(Rate { requests, unit }),
                 shadow: false,
+                alternative: false,
                 replaces: Vec::new(),
             }
             .promise()

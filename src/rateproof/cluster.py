@@ -33,7 +33,7 @@ _LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What there is instead of a result where the one worker that had to do the work is gone.
+    """In place of a result: the one worker that had to do the work is gone.
 
     Args:
         worker: its address.

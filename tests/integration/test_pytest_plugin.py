@@ -119,7 +119,7 @@ def test_our_own_server_holds(rateproof, spawn, free_port, wait_for_port):
 def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
     app = flask.Flask("locked")
     app.route("/")(lambda: ("who are you?", 401))
-    url, options = rateproof.serve(app), {"iterations": 1, "duration": "500ms"}
+    url, options = rateproof.serve(app), {"iterations": 1, "duration": "2s"}
     with pytest.raises(AssertionError, match=r"(INCONCLUSIVE|NOT TESTED): "):
         rateproof.assert_holds(url, "5 per 1s", **options)
     verdict = rateproof.assert_holds(url, "5 per 1s", allow_inconclusive=True, **options)
@@ -130,7 +130,7 @@ def test_what_cannot_be_told_fails_unless_that_is_allowed(rateproof):
 def test_where_nothing_was_admitted_nothing_was_tested(rateproof, status):
     app = flask.Flask("down")
     app.route("/")(lambda: ("", status))
-    options = {"iterations": 1, "duration": "500ms", "allow_inconclusive": True}
+    options = {"iterations": 1, "duration": "2s", "allow_inconclusive": True}
     with pytest.raises(AssertionError, match="every answer was"):
         rateproof.assert_holds(rateproof.serve(app), "5 per 1s", **options)
 

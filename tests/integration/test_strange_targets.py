@@ -330,7 +330,7 @@ def test_the_tester_and_a_check_of_its_log_say_the_same(
     assert exit_code == code, errors
     assert words in " ".join(errors.split())
     verdict = lines[0]["verdict"]
-    (log,) = tmp_path.glob("test_log_*.parquet")
+    log = min(tmp_path.glob("test_log_*.parquet"))  # what comes after it may be violated, too
     check = spawn("-m", "rateproof", "check", log, "--json")
     again, errors = check.communicate(timeout=60)
     assert check.returncode == code, errors

@@ -36,7 +36,7 @@ class LastLook:
         self._closely = 0
 
     def run(self, fallen: Hypotheses) -> Hypotheses:
-        """What is left of them; what has a phase of each key's own is confirmed, as far as the budget goes.
+        """Return the limiters that are left; one whose keys have phases of their own is confirmed within the budget.
 
         Args:
             fallen: the other families, none of which explains everything.

@@ -7,6 +7,7 @@ what was used puts off the next.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from random import Random
 
 from rateproof.probe.confirmation import Confirmation, alone, count_excluded, count_predictions
@@ -156,7 +157,7 @@ class LastLook:
 def _across(
     limit: int, begun: tuple[int, int], window: tuple[int, int], margin_ns: int, random: Random
 ) -> Iterator[tuple[int, int]]:
-    """The instants and requests of windows, in any order, each used in part or in whole, early or just before its end.
+    """The instants and requests of windows, each used in part or in whole, early or just before its end; two and two, in any order.
 
     Args:
         limit: of the key.
@@ -166,17 +167,14 @@ def _across(
         random: the order, and when early is.
     """
     part = random.randint(min(1, limit - 1), limit - 1)
-    windows = [
-        (part, limit - part + 1),
-        (limit - 1, 2),
-        (0, limit + 1),
-        (limit - 1, 0),
-        (0, part),
-        (limit + 1, 0),
+    pairs = [
+        ((0, limit + 1), (limit + 1, 0)),
+        ((limit - 1, 2), (0, part)),
+        ((part, limit - part + 1), (limit - 1, 0)),
     ]
-    random.shuffle(windows)
+    random.shuffle(pairs)
     (early_ns, late_ns), (low_ns, high_ns) = begun, window
-    for first, last in windows:
+    for first, last in chain(*pairs):
         early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
         shift_ns = int(random.choice((0, random.random() / 2)) * low_ns)
         asked = (late_ns + margin_ns + shift_ns, first), (early_ns + low_ns - 2 * margin_ns, last)

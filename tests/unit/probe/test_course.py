@@ -315,6 +315,14 @@ def test_a_window_that_a_full_one_puts_off_is_no_clock_of_each_keys_own(limit, s
     assert course.surprises
 
 
+def test_a_counter_of_one_is_no_clock_of_two_windows_where_it_is_not_in_the_list(simulated):
+    """Only a key used at the end of its window, and at once in the next, tells that the time is counted from its use."""
+    for seed in range(4):
+        limiter = greater_counter(1, S, 7 * S // 10)
+        course, _ = _course(simulated, limiter, seed, Budget(3000, 200 * S), families=LAST)
+        assert named_kind(course) is None, seed
+
+
 @pytest.mark.parametrize("number", [2, 4])
 @pytest.mark.parametrize("sticky", [True, False])
 def test_several_counters_are_told_from_one_and_by_the_connection_or_not(number, sticky, simulated):

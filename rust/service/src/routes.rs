@@ -24,11 +24,11 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
         }
         _ => {}
     }
-    if let Some(token) = &limits.token {
-        if !bears(&request.field("authorization"), token) {
-            let detail = "Authorization: Bearer TOKEN is wanted";
-            return answer::refused(out, 401, detail, ending);
-        }
+    if let Some(token) = &limits.token
+        && !bears(&request.field("authorization"), token)
+    {
+        let detail = "Authorization: Bearer TOKEN is wanted";
+        return answer::refused(out, 401, detail, ending);
     }
     let Some(rest) = request.path.strip_prefix(b"/check/") else {
         return match request.path {

@@ -319,10 +319,11 @@ fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn rules(text: &str) -> Result<Rules, String> {
+    /// The rules of domain `d` with these descriptors.
+    pub fn rules(text: &str) -> Result<Rules, String> {
         let mut rules = Rules::default();
         rules.add(&format!("domain: d\ndescriptors:\n{text}"))?;
         Ok(rules)

@@ -51,7 +51,7 @@ struct Asked<'a> {
     cost: u64,
 }
 
-/// What the limit of a descriptor says.
+/// The answer of a descriptor's limit.
 struct Told {
     admitted: bool,
     remaining: u64,
@@ -249,7 +249,7 @@ fn overridden(
 }
 
 impl Asked<'_> {
-    /// What the limit says, which `takes` or only looks. A cost of 0 asks if one more would pass.
+    /// The answer of the limit, which `takes` or only looks. A cost of 0 asks if one more would pass.
     fn ask(&self, takes: bool) -> Result<Told, Failure> {
         let never = Told {
             admitted: false,

@@ -179,12 +179,7 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rules(text: &str) -> Result<Rules, String> {
-        let mut rules = Rules::default();
-        rules.add(&format!("domain: d\ndescriptors:\n{text}"))?;
-        Ok(rules)
-    }
+    use crate::definitions::tests::rules;
 
     /// The path of the rule that a descriptor meets, and the key that it counts under.
     fn found(rules: &Rules, entries: &[(&str, &str)]) -> Option<(String, String)> {

@@ -169,6 +169,18 @@ def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_s
     assert service.ask(X_Api_Key="c")[0] == 200
 
 
+@pytest.mark.parametrize("limit", [5, 7])
+def test_a_limit_that_is_back_goes_on_from_what_was_admitted_before(start_service, limit):
+    service = start_service()
+    assert [service.ask(X_Api_Key="a")[0] for _ in range(5)] == [200] * 5
+    for _ in range(2):
+        assert "read again" in service.reload(LIMITS.replace("limits.api", "limits.other"))
+        assert service.ask(X_Api_Key="a")[0] == 404
+    assert "read again" in service.reload(LIMITS.replace("5 per hour", f"{limit} per hour"))
+    assert service.ask(X_Api_Key="a")[0] == 429
+    assert [service.ask(X_Api_Key="b")[0] for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service):
     service = start_service()
     assert service.ask(X_Api_Key="a")[0] == 200

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import redis
 
 from rateproof import Limiter
 from rateproof.enforce.counters import Count
@@ -128,7 +129,13 @@ def test_commands_are_counted_for_all_who_share_the_store(start_service, store):
         for _ in range(3):
             client.execute_command("CL.THROTTLE", "a", 0, 1, 3600)
         client.execute_command("RP.PEEK", "a", "api")
+        # A cost that can never pass is the client's mistake, and no decision.
+        for cost in (0, 6):
+            with pytest.raises(redis.ResponseError, match="cost is"):
+                client.execute_command("RP.HIT", "a", "api", cost)
+    assert b'{limit="api",outcome="error"} 0' in service.ask("/metrics")[2]
     with Limiter("5 per hour", store=store) as limiter:
         counts = limiter.stats().counts
     assert (counts[Count.ADMITTED], counts[Count.DENIED]) == (6, 4)
     assert counts[Count.NEAR_LIMIT] == 2
+    assert counts[Count.ERROR] == 0

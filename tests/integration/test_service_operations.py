@@ -126,7 +126,10 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
     secret.write_text("second-one")
     assert "read again" in service.reload(LIMITS)
     assert service.ask(**right)[0] == 401
-    assert service.ask(Authorization="Bearer second-one")[0] == 200
+    for right in ("Bearer second-one", "bearer second-one", "BEARER  second-one"):
+        assert service.ask(Authorization=right)[0] == 200
+    for wrong in ("", "Bearer", "Bearersecond-one", "Basic second-one"):
+        assert service.ask(Authorization=wrong)[0] == 401
     secret.write_text("")
     assert "kept the settings" in service.reload(LIMITS)
     assert service.ask(Authorization="Bearer second-one")[0] == 200

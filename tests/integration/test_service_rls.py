@@ -198,13 +198,13 @@ def test_a_python_limiter_on_the_store_counts_the_same(start_rls):
 def test_the_start_says_which_limits_are_kept_by_blocks(start_rls):
     service = start_rls(wait=False)
     said = [service.said().strip() for _ in range(7)]
-    assert said[0] == "rls shop.user: 3 per 1h"
+    assert said[0] == "rls shop>user: 3 per 1h"
     assert said[1:4] == [
-        "rls shop.user_vip: unlimited",
-        "rls shop.user_banned: nothing passes",
-        "rls shop.user_new: 1 per 1h (shadow)",
+        "rls shop>user_vip: unlimited",
+        "rls shop>user_banned: nothing passes",
+        "rls shop>user_new: 1 per 1h (shadow)",
     ]
-    assert said[-1] == "rls shop.many: sliding-blocks 1001 per 1m"
+    assert said[-1] == "rls shop>many: sliding-blocks 1001 per 1m"
 
 
 def test_health_is_told_without_a_token_and_limits_only_with_it(start_rls, tmp_path):
@@ -217,6 +217,8 @@ def test_health_is_told_without_a_token_and_limits_only_with_it(start_rls, tmp_p
                 client.ask(descriptor(USER))
             assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
     with Client(service.rls_port, "secret") as client:
+        assert client.ask(descriptor(USER)).code == OK
+        client.metadata = [("authorization", "bearer secret")]
         assert client.ask(descriptor(USER)).code == OK
         assert client.health("envoy.service.ratelimit.v3.RateLimitService") == 1
         with pytest.raises(grpc.RpcError) as error:
@@ -304,6 +306,27 @@ def test_rules_are_read_again_whole_or_not_at_all(start_rls, tmp_path):
     assert service.stop() == 0
 
 
+@pytest.mark.parametrize("without", ["unit: hour, requests_per_unit: 0", "unlimited: true", ""])
+def test_a_rule_that_is_back_goes_on_from_what_was_admitted_before(start_rls, tmp_path, without):
+    service = start_rls(wait=False)
+    for _ in range(7):
+        service.said()
+    told = "  rate_limit: {unit: hour, requests_per_unit: 3}\n"
+    gone = without and f"  rate_limit: {{{without}}}\n"
+    rules = tmp_path / "rules.yaml"
+    with Client(service.rls_port) as client:
+        assert client.ask(descriptor(USER), hits=3).code == OK
+        for _ in range(2):
+            rules.write_text(RULES.replace(told, gone, 1))
+            assert "settings read again" in service.reload("")
+        rules.write_text(RULES.replace("requests_per_unit: 3", "requests_per_unit: 5", 1))
+        assert "settings read again" in service.reload("")
+        assert client.ask(descriptor(USER)).code == OVER_LIMIT
+        # The former one counts beside it.
+        assert client.ask(descriptor(("user", "z"))).statuses[0][:3] == (OK, 5, 2)
+    assert service.stop() == 0
+
+
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
     settings, ping, goaway = 4, 6, 7
     service = start_rls()
@@ -335,10 +358,10 @@ def test_health_and_figures_show_the_rules(start_rls):
         client.ask(descriptor(("user", "new")))
     _, _, page = service.ask("/metrics")
     for series in (
-        b'{limit="shop.user",outcome="admitted"} 1',
-        b'{limit="shop.route.user",outcome="admitted"} 1',
-        b'{limit="shop.route.user",outcome="denied"} 4',
-        b'{limit="shop.user_new",outcome="shadow"} 1',
+        b'{limit="shop>user",outcome="admitted"} 1',
+        b'{limit="shop>route>user",outcome="admitted"} 1',
+        b'{limit="shop>route>user",outcome="denied"} 4',
+        b'{limit="shop>user_new",outcome="shadow"} 1',
     ):
         assert series in page, page.decode()
     assert service.ask("/readyz")[0] == 200

@@ -18,7 +18,7 @@ use crate::domains::{Failure, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTE
 use crate::messages::{
     HealthCheckRequest, HealthCheckResponse, NOT_SERVING, RateLimitRequest, SERVING,
 };
-use crate::routes::same;
+use crate::routes::bears;
 
 const DECIDE: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -227,8 +227,7 @@ fn begun(
     if let (true, Some(token)) = (decides, &desk.limits.token) {
         let told = request.headers().get("authorization");
         let told = told.map(HeaderValue::as_bytes).unwrap_or_default();
-        let told = told.strip_prefix(b"Bearer ").unwrap_or_default();
-        if !same(told, token.as_bytes()) {
+        if !bears(told, token) {
             let reason = "authorization: Bearer TOKEN is wanted".to_owned();
             refuse(&mut respond, &(UNAUTHENTICATED, reason));
             return None;

@@ -109,7 +109,7 @@ impl Rules {
         }
         let mut level = Level::default();
         if let Some(descriptors) = descriptors {
-            self.load(&mut level, descriptors, &domain, &[])?;
+            self.load(&mut level, descriptors, &step(&domain), &[])?;
         }
         self.domains.insert(domain.into_bytes(), level);
         Ok(())
@@ -148,7 +148,7 @@ impl Rules {
                 "" => key.to_owned(),
                 value => format!("{key}_{value}"),
             };
-            let path = format!("{path}.{text}");
+            let path = format!("{path}>{}", step(&text));
             let wild = text.contains('*');
             if shares && !wild {
                 let reason = format!("share_threshold of {text:?}: only a value with a * has it");
@@ -191,6 +191,12 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// A step of a path, without the sign between two: no two rules have one path, and none has the name of
+/// a limit, in which there is no such sign.
+fn step(text: &str) -> String {
+    text.replace('%', "%25").replace('>', "%3E")
 }
 
 /// A rule without its place.
@@ -328,7 +334,7 @@ pub mod tests {
         let limit = "rate_limit: {unit: day, requests_per_unit: 1}";
         for (text, line, reason) in [
             ("- value: x", 3, "without a key"),
-            ("- {key: a}\n- {key: a}", 4, "\"d.a\" is there twice"),
+            ("- {key: a}\n- {key: a}", 4, "\"d>a\" is there twice"),
             (
                 "- key: a\n  ratelimit: {}",
                 4,

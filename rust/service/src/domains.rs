@@ -1,5 +1,7 @@
 //! Requests of Envoy's rate limit service, decided: each descriptor by the rule that it meets.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,7 +46,7 @@ struct Asked<'a> {
     shadow: bool,
     alternative: bool,
     /// None: nothing may pass.
-    tables: Option<Arc<Tables>>,
+    tables: Option<Cow<'a, Arc<Tables>>>,
     key: Vec<u8>,
     cost: u64,
 }
@@ -58,21 +60,16 @@ struct Told {
 }
 
 impl Domains {
-    /// Opens the tables of all rules; a rule at the place of a former one goes on from that.
+    /// Opens the tables of all rules; a rule at the place of a `former` one takes that and goes on from it.
     ///
     /// # Errors
     /// The store cannot be used; nothing has changed then.
     pub fn open(
         rules: &Rules,
         store: &mut Store,
-        before: Option<&Self>,
+        former: &mut HashMap<&str, &Tables>,
         meter: impl Fn() -> Meter,
     ) -> Result<Self, String> {
-        let former = |path: &str| {
-            let before = before?;
-            let place = before.rules.all.iter().position(|rule| rule.path == path)?;
-            before.tables[place].as_deref()
-        };
         let mut tables = Vec::new();
         for rule in &rules.all {
             let quota = rule.rate.map(|rate| rate.quota(true)).transpose()?;
@@ -80,7 +77,8 @@ impl Domains {
                 tables.push(None);
                 continue;
             };
-            let own = Tables::new(store.open(&[quota])?, store.counters()?, former(&rule.path));
+            let former = former.remove(rule.path.as_str());
+            let own = Tables::new(store.open(&[quota])?, store.counters()?, former);
             tables.push(Some(Arc::new(own.metered(&meter, rule.shadow))));
         }
         Ok(Self {
@@ -188,7 +186,7 @@ impl Domains {
                     label: &rule.label,
                     shadow: rule.shadow,
                     alternative: rule.alternative,
-                    tables: self.tables[number].clone(),
+                    tables: self.tables[number].as_ref().map(Cow::Borrowed),
                     key,
                     cost,
                 }),
@@ -234,7 +232,7 @@ fn overridden(
         // The code of an error of RESP says nothing here.
         let failed = |error: String| error.trim_start_matches("ERR ").to_owned();
         found
-            .cloned()
+            .map(|tables| Cow::Owned(Arc::clone(tables)))
             .map_err(|error| (RESOURCE_EXHAUSTED, failed(error)))
     };
     Ok(Asked {

@@ -1,6 +1,6 @@
 //! The limits in force: each with its tables, and what its answers say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -33,6 +33,8 @@ pub struct Limits {
     pub tls: Option<Tls>,
     /// Those that Envoy asks for.
     pub domains: Domains,
+    /// Former ones whose names are gone: one that is back goes on from there.
+    gone: BTreeMap<String, Tables>,
 }
 
 /// A limit.
@@ -75,20 +77,31 @@ impl Limits {
         store: &mut Store,
         before: Option<&Self>,
     ) -> Result<Self, String> {
+        let mut former: HashMap<&str, &Tables> = HashMap::new();
+        if let Some(before) = before {
+            let gone = before.gone.iter();
+            former.extend(gone.map(|(name, tables)| (name.as_str(), tables)));
+            former.extend(before.counted());
+        }
         let mut by_name = BTreeMap::new();
         for (name, limit) in &settings.limits {
-            let former = before.and_then(|before| before.by_name.get(name));
+            let former = former.remove(name.as_str());
             by_name.insert(
                 name.clone(),
                 Served::open(name, limit, settings, store, former)?,
             );
         }
-        let former = before.map(|before| &before.domains);
         let meter = || Meter::new(settings.threads);
-        let domains = Domains::open(&settings.rules, store, former, meter)?;
+        let domains = Domains::open(&settings.rules, store, &mut former, meter)?;
+        let left = |(name, tables): (&str, &Tables)| {
+            (name.to_owned(), Tables::new(Vec::new(), None, Some(tables)))
+        };
+        let mut gone: BTreeMap<String, Tables> = former.into_iter().map(left).collect();
+        gone.retain(|_, tables| tables.leaves_something());
         Ok(Self {
             by_name,
             domains,
+            gone,
             address: settings.address.clone(),
             status: settings.status,
             token: settings.token.clone(),
@@ -116,7 +129,7 @@ impl Served {
         limit: &Limit,
         settings: &Settings,
         store: &mut Store,
-        former: Option<&Self>,
+        former: Option<&Tables>,
     ) -> Result<Self, String> {
         let quotas = &limit.policy.quotas;
         let own = store.open(quotas)?;
@@ -124,7 +137,6 @@ impl Served {
             true => Room::new(store, &own)?,
             false => None,
         };
-        let former = former.map(|former| &former.tables);
         let tables = Tables::new(own, store.counters()?, former)
             .metered(|| Meter::new(settings.threads), limit.shadow);
         let texts: Vec<String> = quotas.iter().map(|quota| Text(quota).to_string()).collect();

@@ -24,13 +24,11 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
         }
         _ => {}
     }
-    if let Some(token) = &limits.token {
-        let told = request.field("authorization");
-        let told = told.strip_prefix(b"Bearer ").unwrap_or_default();
-        if !same(told, token.as_bytes()) {
-            let detail = "Authorization: Bearer TOKEN is wanted";
-            return answer::refused(out, 401, detail, ending);
-        }
+    if let Some(token) = &limits.token
+        && !bears(&request.field("authorization"), token)
+    {
+        let detail = "Authorization: Bearer TOKEN is wanted";
+        return answer::refused(out, 401, detail, ending);
     }
     let Some(rest) = request.path.strip_prefix(b"/check/") else {
         return match request.path {
@@ -53,6 +51,14 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
     };
     let decision = served.decide(request, route, &limits.address, peer);
     answer::decided(out, limits, &decision, ending);
+}
+
+/// True if credentials are `Bearer` and the token; a scheme is told in any case (RFC 9110, 11.1).
+pub fn bears(credentials: &[u8], token: &str) -> bool {
+    let Some((scheme, told)) = credentials.split_at_checked(b"Bearer ".len()) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(b"Bearer ") && same(told.trim_ascii_start(), token.as_bytes())
 }
 
 /// True if both are the same, in a time that tells nothing of where they differ.

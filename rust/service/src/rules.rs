@@ -61,7 +61,7 @@ impl Rate {
 /// A rule of the file: what a descriptor that meets it may do.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Its domain, and each key and value on the way to it.
+    /// Its domain, and each key and value on the way to it, such as `shop>user_vip`.
     pub path: String,
     /// Empty where it has none.
     pub name: String,
@@ -228,10 +228,10 @@ mod tests {
         ));
         let rules = rules.expect("they are rules");
         let path = |entries: &[_]| found(&rules, entries).map(|(path, _)| path);
-        assert_eq!(path(&[("a", "404")]).as_deref(), Some("d.a_404"));
-        assert_eq!(path(&[("a", "405")]).as_deref(), Some("d.a_4*"));
-        assert_eq!(path(&[("a", "x")]).as_deref(), Some("d.a_*"));
-        assert_eq!(path(&[("a", "x"), ("b", "y")]).as_deref(), Some("d.a_*.b"));
+        assert_eq!(path(&[("a", "404")]).as_deref(), Some("d>a_404"));
+        assert_eq!(path(&[("a", "405")]).as_deref(), Some("d>a_4*"));
+        assert_eq!(path(&[("a", "x")]).as_deref(), Some("d>a_*"));
+        assert_eq!(path(&[("a", "x"), ("b", "y")]).as_deref(), Some("d>a_*>b"));
         for nothing in [
             &[][..],
             &[("free", "x")],
@@ -251,6 +251,31 @@ mod tests {
             key("x*"),
             "nobody has another one by the text of the pattern"
         );
+    }
+
+    #[test]
+    fn no_two_rules_have_one_path_and_none_has_the_name_of_a_limit() {
+        let mut rules = Rules::default();
+        for (domain, keys) in [
+            ("a", &["b.c", "b>c", "b%3Ec", "b%253Ec"][..]),
+            ("a.b", &["c"]),
+            ("a>b", &["c"]),
+            ("a%3Eb", &["c"]),
+        ] {
+            let rate = "rate_limit: {unit: day, requests_per_unit: 1}";
+            let mut text = format!("domain: '{domain}'\ndescriptors:\n");
+            for key in keys {
+                text += &format!("- {{key: '{key}', {rate}}}\n");
+            }
+            text += &format!("- {{key: b, descriptors: [{{key: c, {rate}}}]}}\n");
+            rules.add(&text).expect("they are rules");
+        }
+        let mut paths: Vec<&str> = rules.all.iter().map(|rule| rule.path.as_str()).collect();
+        assert!(paths.contains(&"a>b.c") && paths.contains(&"a.b>c"));
+        assert!(paths.iter().all(|path| path.contains('>')));
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), 11);
     }
 
     #[test]

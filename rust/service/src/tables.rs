@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rateproof_enforce::{
-    Answer, Answers, Count, Counters, Error, PATIENCE, Quota, Ruling, Table, hit_all, now_ns,
-    peek_all,
+    Answer, Answers, Count, Counters, Error, ErrorKind, PATIENCE, Quota, Ruling, Table, hit_all,
+    now_ns, peek_all,
 };
 
 use crate::metrics::{Meter, Outcome};
@@ -61,6 +61,11 @@ impl Tables {
         self
     }
 
+    /// True if a former promise is still in force.
+    pub fn leaves_something(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()
     }
@@ -102,13 +107,18 @@ impl Tables {
         (false, answers)
     }
 
-    /// Counts a decision: by limit, and for all who share the store.
+    /// Counts a decision: by limit, and for all who share the store. A cost that can never pass is a
+    /// mistake of whoever asks, and no decision.
     pub fn count(
         &self,
         ruling: &Result<Option<Ruling>, Error>,
         key: &[u8],
         began: Option<Instant>,
     ) {
+        let mistaken = [ErrorKind::InvalidArgument, ErrorKind::NeverPossible];
+        if matches!(ruling, Err(error) if mistaken.contains(&error.kind)) {
+            return;
+        }
         let full = match ruling {
             Ok(Some((_, answers))) => answers.iter().any(|answer| answer.full),
             Ok(None) => true,

@@ -1,10 +1,14 @@
 """A last look, where nothing else explains all answers: at windows of a clock whose phase each key has for itself.
 
 When such a key comes back nobody can foretell before it did once. So keys are asked often
-until they do, and windows later again: from then on what they admit is foretold.
+until they do, and windows later again: from then on what they admit is foretold, in windows
+that were used in part, or as late as could be, too: full ones alone do not tell a rule in which
+what was used puts off the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from random import Random
 
 from rateproof.probe.confirmation import Confirmation, alone, count_excluded, count_predictions
 from rateproof.probe.inference import Hypotheses, Kind
@@ -14,9 +18,12 @@ from rateproof.probe.seen import History, Seen, volleys
 _LOOKS = 6
 _SLOWER = 8  # parts of the time since a key was full, until it is asked again
 _FIRST = 16  # polls of a window, until a key comes back
-_LATER = 6  # the same of what is known of a later one
-_IDLE, _ROW = 3, 20  # windows; denials
+_LATER = 8  # the same of what is known of a later one
+_LOOKED_FOR = 1, 2, 4  # windows after which it is looked for when a key comes back, idle between
+_ROW = 20  # denials
 _FORETOLD = 2  # times that it is asked just before and after it comes back
+_ACROSS = 6  # windows that are used in part, or at their ends
+_WALKS = 2  # keys that are followed
 
 
 class LastLook:
@@ -27,6 +34,7 @@ class LastLook:
         self._sender = rounds.sender
         self._course = rounds.course
         self._spending = rounds.spending
+        self._closely = 0
 
     def run(self, fallen: Hypotheses) -> Hypotheses:
         """Return the limiters that are left; one whose keys have phases of their own is confirmed within the budget.
@@ -44,7 +52,7 @@ class LastLook:
         for _ in range(_LOOKS):
             if kind.high_ns > NEARLY * kind.low_ns:
                 keys = self._timed(kind)
-            elif proof.closely and not proof.stood:
+            elif proof.edges and not proof.stood:
                 keys = self._standing(kind)
             else:
                 keys = self._walked(kind)
@@ -59,7 +67,7 @@ class LastLook:
             count_predictions(proof, kind, keys)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind)
-            proof.closely = proof.edges > 0
+            proof.closely = self._closely >= _WALKS and proof.edges > 0
             if proof.done and kind.narrow and alone(proof, left):
                 break
         return left
@@ -97,9 +105,10 @@ class LastLook:
     def _walked(self, kind: Kind) -> Sequence[History]:
         """Follow one key: when it comes back is looked for, ever more closely, then foretold, after denials too."""
         sender, limit, low_ns, high_ns = self._sender, kind.limit, kind.low_ns, kind.high_ns
-        most = (4 + _FORETOLD) * (limit + 2) + _FIRST + 2 * _LATER + _ROW
+        most = (5 + _FORETOLD + _ACROSS) * (limit + 2) + _FIRST + 3 * _LATER + _ROW
         if (
-            sender.now_ns() + (3 + _IDLE + _FORETOLD) * high_ns > self._spending.end_ns
+            sender.now_ns() + (2 + sum(_LOOKED_FOR) + _FORETOLD + _ACROSS) * high_ns
+            > self._spending.end_ns
             or most > self._spending.left
         ):
             return []
@@ -118,7 +127,7 @@ class LastLook:
         if not key:
             return []
         early_ns, late_ns = back(key[-1].received_ns, key[-1].received_ns + high_ns, _FIRST)
-        for windows in (1, _IDLE):
+        for windows in _LOOKED_FOR:
             key += hit(limit, late_ns + (windows - 1) * high_ns + high_ns // 4, limit)
             before = early_ns, late_ns
             early_ns, late_ns = back(
@@ -132,8 +141,44 @@ class LastLook:
             early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
             key += hit(1, early_ns - margin_ns, 1)
             key += hit(limit + 1, late_ns + margin_ns, limit + 1)
+        random = Random(len(self._course.keys))
+        for at_ns, count in _across(
+            limit, (early_ns, late_ns), (low_ns, high_ns), margin_ns, random
+        ):
+            key += hit(count, at_ns, count)
+        apart_ns = late_ns - early_ns + (_ACROSS + 1) * (high_ns - low_ns) + 2 * margin_ns
+        self._closely += (
+            apart_ns < low_ns // limit
+        )  # after which one of N comes back, if one by one
         self._course.follow(volleys(key))
         return self._course.keys[-1:]
+
+
+def _across(
+    limit: int, begun: tuple[int, int], window: tuple[int, int], margin_ns: int, random: Random
+) -> Iterator[tuple[int, int]]:
+    """The instants and requests of windows, each used in part or in whole, early or just before its end; two and two, in any order.
+
+    Args:
+        limit: of the key.
+        begun: between which instants the window before them began, in ns.
+        window: the bounds of its length, in ns.
+        margin_ns: how far from an end.
+        random: the order, and when early is.
+    """
+    part = random.randint(min(1, limit - 1), limit - 1)
+    pairs = [
+        ((0, limit + 1), (limit + 1, 0)),
+        ((limit - 1, 2), (0, part)),
+        ((part, limit - part + 1), (limit - 1, 0)),
+    ]
+    random.shuffle(pairs)
+    (early_ns, late_ns), (low_ns, high_ns) = begun, window
+    for first, last in chain(*pairs):
+        early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
+        shift_ns = int(random.choice((0, random.random() / 2)) * low_ns)
+        asked = (late_ns + margin_ns + shift_ns, first), (early_ns + low_ns - 2 * margin_ns, last)
+        yield from ((at_ns, count) for at_ns, count in asked if count)
 
 
 def _own_phase(left: Hypotheses) -> Kind | None:

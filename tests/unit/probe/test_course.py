@@ -5,7 +5,7 @@ import random
 import pytest
 from proving import unknown
 from proving.simulated import LIMITERS, fixed_window
-from proving.unlisted import bucket_and_window, leaky
+from proving.unlisted import bucket_and_window, greater_counter, leaky
 
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
@@ -305,6 +305,22 @@ def test_what_a_phase_for_each_key_explains_at_first_is_not_named_so(name, simul
     course, _ = _course(simulated, unknown.UNKNOWN[name](4, S, 7 * S // 10), seed=1)
     kind = named_kind(course)
     assert kind is None or kind.family.other != "own phase"
+
+
+@pytest.mark.parametrize(("limit", "seed"), [(6, 1), pytest.param(12, 1, marks=pytest.mark.slow)])
+def test_a_window_that_a_full_one_puts_off_is_no_clock_of_each_keys_own(limit, seed, simulated):
+    """A key that is full each time comes back W/N after the clock's edge, as if at a phase of its own."""
+    course, _ = _course(simulated, greater_counter(limit, S, 7 * S // 10), seed)
+    assert named_kind(course) is None
+    assert course.surprises
+
+
+def test_a_counter_of_one_is_no_clock_of_two_windows_where_it_is_not_in_the_list(simulated):
+    """Only a key used at the end of its window, and at once in the next, tells that the time is counted from its use."""
+    for seed in range(4):
+        limiter = greater_counter(1, S, 7 * S // 10)
+        course, _ = _course(simulated, limiter, seed, Budget(3000, 200 * S), families=LAST)
+        assert named_kind(course) is None, seed
 
 
 @pytest.mark.parametrize("number", [2, 4])

@@ -165,7 +165,7 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ("own phase", "more would be told by --max-requests 2100 --max-time 101s"),
+        ("own phase", "more would be told by --max-requests 2100 --max-time 201s"),
         ("window", "not confirmed which it is"),
     ],
 )

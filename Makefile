@@ -76,6 +76,7 @@ partners: env service
 
 # Property tests once more, with ten times the examples.
 test-slow: env models $(BUILD)
+	$(PIP) install -c constraints.txt --group partners
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
 	SAMPLES=10 $(BIN)/pytest $(BESIDE) -m 'hypothesis and not slow'
 	$(BIN)/pytest -q -m 'slow and alone'

@@ -1,4 +1,4 @@
-"""A real Envoy for tests, whose rate limit filter asks a service; `.ci/run` installs it."""
+"""A real Envoy for tests, whose rate limit filter asks a service; `make test-slow` installs it."""
 
 import subprocess
 import sys

@@ -19,7 +19,7 @@ from rateproof.prove import judge, pieces
 
 
 class Taken(NamedTuple):
-    """What a check took, or what it takes to have work done.
+    """Time and bytes that a check took, or that having work done takes.
 
     Args:
         passed: s from when the workers were there.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
@@ -32,7 +33,7 @@ _LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What there is instead of a result where the one worker that had to do the work is gone.
+    """In place of a result: the one worker that had to do the work is gone.
 
     Args:
         worker: its address.
@@ -184,6 +185,7 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
     """
     try:
         import distributed
+        from distributed.utils import silence_logging_cmgr
     except ImportError as error:
         raise InvalidArgument(
             f"--on {on} needs Dask, which is not installed", "pip install 'rateproof[dask]'"
@@ -191,6 +193,7 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         asked: Any = on
         folder = None
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         if on == HERE:
             folder, asked = stack.enter_context(_started(workers or linux.processors()))
         else:
@@ -200,8 +203,6 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
         )
         cluster = Cluster(client, client.scheduler.address, folder)
         cluster.workers()
-        if on == HERE:
-            client.run(_leave_interrupts)
         _compare(client.run(resolve_name, "rateproof:__version__", on_error="return"))
         yield cluster
 
@@ -212,19 +213,21 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
     import dask
     from distributed import LocalCluster
 
-    with (
-        dask.config.set(_LEAN),
-        TemporaryDirectory(prefix="rateproof-dask-") as folder,
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
-            scheduler_kwargs={"dashboard": False},
-            local_directory=folder,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="rateproof-dask-"))
+        stack.enter_context(dask.config.set({**_LEAN, "temporary-directory": folder}))
+        with _interrupts_later():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
+                    scheduler_kwargs={"dashboard": False},
+                    local_directory=folder,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
         yield Path(folder), cluster
 
 
@@ -272,9 +275,15 @@ def _other_version(address: str, there: str, here: str) -> InvalidArgument:
     )
 
 
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C to whoever started this worker, and ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Leave Ctrl-C for afterwards here, and to this process for ever in those that are started now."""
+    ensure_running()  # it would let signals pass in whichever thread it is started from
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _do(asking: str, work: Callable[..., Any], *given: Any) -> Any:

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,6 +25,9 @@ from rateproof.enforce.stores.location import remove
 from rateproof.simulate.target import Target
 from tests.integration.client_session import SERVER, Terminal
 from tests.service import LIMITS, Service
+
+_STARTED_S = 300
+"""A busy machine starts a worker slowly."""
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -108,11 +112,31 @@ def chromium() -> str | None:
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Cluster]:
-    """A Dask cluster of two workers on this machine, for all tests of a file."""
+def dask() -> Iterator[Cluster]:
+    """A Dask cluster on this machine, for all tests of a file."""
     with connected("dask", 2) as found:
-        found._without_worker_s = 300  # a busy machine starts them slowly
+        found._without_worker_s = _STARTED_S
         yield found
+
+
+@pytest.fixture
+def two(dask: Cluster) -> Cluster:
+    """The same, of two workers, also after the test before killed some."""
+    dask.client.wait_for_workers(2, timeout=_STARTED_S)
+    return dask
+
+
+@pytest.fixture
+def on_two(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ModuleType], None]]:
+    """Have `--on dask` of a command's module mean the cluster of this file, which nothing is left behind on."""
+
+    def instead(module: ModuleType) -> None:
+        monkeypatch.setattr(
+            module, "connected", lambda on: {"dask": contextlib.nullcontext(two)}[on]
+        )
+
+    yield instead
+    assert not list(two.folder.glob("rateproof-*")), "files were left behind"
 
 
 @pytest.fixture

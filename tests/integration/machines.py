@@ -67,7 +67,7 @@ def simulate(url, *words):
 
 
 def judged(log):
-    """What `check` says of a log."""
+    """The verdict of `check` on a log, as data."""
     found = rateproof("check", log, "--json", stdout=subprocess.PIPE).communicate(timeout=120)[0]
     return json.loads(found)
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 from array import array
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -72,22 +71,16 @@ def log(tmp_path_factory):
 
 
 @pytest.fixture
-def check(two, capsys, monkeypatch):
-    """Run the command on the cluster of this file, which nothing is left behind on."""
-
-    @contextmanager
-    def here(on):
-        assert on == "dask"
-        yield two
+def check(on_two, capsys):
+    """Run the command on the cluster of this file."""
+    on_two(checking)
 
     def run(*words, on="dask"):
         code = cli.main(["check", *map(str, words), *(() if on is None else ("--on", on))])
         said = capsys.readouterr()
         return code, said.out, said.err
 
-    monkeypatch.setattr(checking, "connected", here)
-    yield run
-    assert not list(two.folder.glob("rateproof-*")), "pieces were left behind"
+    return run
 
 
 def test_the_verdict_is_that_of_one_machine(check, log):
@@ -226,7 +219,7 @@ def split_on_a_full_disk(asked, *given):
 
 
 @pytest.mark.slow
-def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, log, tmp_path, monkeypatch):
+def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp_path, monkeypatch):
     monkeypatch.setattr(shares, "split_turn", split_removed)
     path = shutil.copy(log, tmp_path / "log.parquet")
     code, out, err = check(path)
@@ -241,6 +234,13 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, log, tmp_path
     code, out, err = check(log)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
+    assert "TMPDIR names another disk" in err
+    with monkeypatch.context() as patch:
+        patch.setattr(two, "folder", None)
+        code, out, err = check(log)
+    assert (code, out) == (73, "")
+    assert "TMPDIR" not in err
+    assert "go beside it" in err
 
 
 @pytest.mark.slow

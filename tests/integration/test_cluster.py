@@ -67,6 +67,16 @@ def test_a_worker_that_is_killed_changes_nothing(two, tmp_path):
     assert (tmp_path / "mark").exists()
 
 
+def blocked():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_is_left_to_whoever_started_the_workers_and_nothing_to_others(two):
+    assert all(signal.SIGINT in found for found in two.client.run(blocked).values())
+    assert signal.SIGINT not in blocked()
+    assert Path(two.client.cluster.scheduler.local_directory).is_relative_to(two.folder)
+
+
 @pytest.mark.slow
 def test_work_for_a_worker_that_is_gone_is_lost_and_named(two, tmp_path):
     first = next(iter(two.workers()))

@@ -277,6 +277,8 @@ def test_the_command_executes_the_program_and_names_what_builds_it(tmp_path):
 
 def test_a_unix_socket_is_served_and_removed(start_service, tmp_path):
     path = tmp_path / "service.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
     service = start_service(LIMITS, "--host", f"unix:{path}")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(20)

@@ -1,4 +1,4 @@
-"""How the decision service ends, and what it bounds: requests under way, connections, clients that are gone."""
+"""The end of the decision service, and its bounds: requests under way, connections, clients that are gone."""
 
 import os
 import signal

@@ -250,6 +250,16 @@ def test_a_place_that_is_taken_is_named_before_a_table_is_made(tmp_path, store):
     assert not directory_of(store.removeprefix("shm://")).exists()
     said = refused(tmp_path, "--host", "unix:/no/such/x.sock", code=69)
     assert "cannot listen at unix:/no/such/x.sock: " in said
+    file = tmp_path / "no.sock"
+    file.write_text("precious")
+    for link in (file, tmp_path / "link"):
+        if link != file:
+            link.symlink_to(file)
+        assert f"cannot listen at unix:{link}: " in refused(
+            tmp_path, "--host", f"unix:{link}", code=69
+        )
+        assert link.exists()
+    assert file.read_text() == "precious"
 
 
 def test_a_large_table_is_spoken_of_before_it_is_made(tmp_path, store):

@@ -115,6 +115,33 @@ def test_shadow_mode_counts_and_lets_everything_pass(client):
     assert "Retry-After" not in told[-1].headers
 
 
+def test_rules_in_quota_mode_deny_where_all_that_are_met_are_over(start_rls):
+    """As envoyproxy/ratelimit's own example has them."""
+    rules = "domain: shop\ndescriptors:\n" + "".join(
+        f"- {{key: service, value: {name}, quota_mode: {mode}, "
+        f"rate_limit: {{unit: {unit}, requests_per_unit: {count}}}}}\n"
+        for name, mode, unit, count in (
+            ("one", "true", "minute", 1), ("two", "true", "hour", 2), ("own", "false", "day", 4),
+        )
+    )  # fmt: skip
+    one, two, own = (descriptor(("service", name)) for name in ("one", "two", "own"))
+    with Client(start_rls(rules).rls_port) as client:
+        told = [client.ask(one, two, own) for _ in range(4)]
+        codes = [(answer.code, *(status[0] for status in answer.statuses)) for answer in told]
+        assert codes == [
+            (OK, OK, OK, OK),
+            (OK, OVER_LIMIT, OK, OK),
+            (OVER_LIMIT, OVER_LIMIT, OVER_LIMIT, OK),
+            (OVER_LIMIT, OVER_LIMIT, OVER_LIMIT, OK),
+        ]
+        assert [answer.statuses[2][2] for answer in told] == [3, 2, 2, 2], "denied: nothing taken"
+        assert "Retry-After" not in told[1].headers
+        assert int(told[2].headers["Retry-After"]) <= 60, "one of them is enough"
+        assert client.ask(own, hits=2).code == OK
+        assert client.ask(own, descriptor(("service", "none"))).code == OVER_LIMIT
+        assert client.ask(two).code == OVER_LIMIT
+
+
 def test_hits_addend_of_a_request_and_of_a_descriptor(client):
     assert client.ask(descriptor(USER), hits=2).statuses[0][2] == 1
     for hits in (2, 4, 2**32 - 1):
@@ -151,7 +178,7 @@ def test_limits_of_requests_open_so_many_tables(start_rls):
         with pytest.raises(grpc.RpcError) as error:
             client.ask(descriptor(USER, limit=(4, "minute")))
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "resp_tables" in error.value.details()
+        assert re.fullmatch(r"1 tables are open .*\(resp_tables\)", error.value.details())
         assert client.ask(descriptor(USER, limit=(2, "minute"))).code == OK
 
 

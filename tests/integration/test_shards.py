@@ -7,7 +7,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rateproof.cluster import connected
 from rateproof.errors import InvalidArgument
 from rateproof.events import read_log
 from rateproof.policy import Policy
@@ -105,23 +103,11 @@ def test_shards_together_draw_what_the_whole_run_draws(target, groups, of):
     assert sum(log.metadata["audit"]["requests"] for log in parts) == sum(map(len, parts))
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A cluster on this machine."""
-    with connected("dask", 2) as cluster:
-        cluster._without_worker_s = 300  # a busy machine starts them slowly
-        yield cluster
-
-
 @pytest.fixture
-def two(cluster, monkeypatch):
-    """The same, of two workers, also after one was killed; a slow one is not lost."""
+def two(two, monkeypatch):
+    """Two workers, of which a slow one is not lost."""
     monkeypatch.setattr(shards, "LOST_S", 300)
-    deadline = time.monotonic() + 60
-    while len(cluster.client.scheduler_info(n_workers=-1)["workers"]) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return cluster
+    return two
 
 
 class Watched:
@@ -184,7 +170,7 @@ def _rows(log):
 
 
 def test_a_worker_that_is_lost_makes_the_run_invalid_and_the_log_incomplete(two, target):
-    """What it had sent stays in the log; the others go on."""
+    """Its rows until then stay in the log; the others go on."""
     control, process = Control(), two.client.run(os.getpid)
     lost = next(iter(two.workers()))
 

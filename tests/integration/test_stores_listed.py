@@ -44,7 +44,7 @@ def test_a_store_is_shown_with_its_quotas_keys_and_processes(name, holder, capsy
     assert {table["capacity"] for table in tables.values()} == {100}
     assert sorted(tables) == ["5 per 1h", "9 per 2h"]
     assert shown["size"] >= sum(table["size"] for table in shown["tables"]) > 20_000
-    assert main(["store", "show", name]) == 0
+    assert main(["store", "show", f"shm://{name}"]) == 0, "the name as it is listed"
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.startswith(f"shm://{name}: ")
     assert head.endswith(f" old, open in process {holder.pid}")

@@ -1,7 +1,9 @@
 """`rateproof check --memory`: a log that does not fit is judged in pieces, and says so."""
 
+import gc
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -117,6 +119,26 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
     assert (code, out) == (73, "")
     assert "No space left on device" in err
     assert log.read_bytes() == before
+
+
+def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+    try:
+        code, out, err = check(log, *MEMORY)
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, out, said) == (73, "", [])
+    assert "File too large" in err
+
+
+def test_a_url_without_a_cluster_is_refused_and_not_taken_for_a_file_that_is_missing(check):
+    code, out, err = check("s3://logs/big.parquet")
+    assert (code, out) == (64, "")
+    assert "s3://logs/big.parquet without --on" in err
 
 
 @pytest.mark.parametrize("harm", ["removed", "damaged", "cut"])

@@ -1,4 +1,4 @@
-"""Each link of the pages leads to a file, and to a heading of it, that are there."""
+"""Each link of the pages leads to a file, and to a heading of it, that are there; their tables are whole."""
 
 import re
 from pathlib import Path
@@ -28,3 +28,9 @@ def test_each_link_of_a_page_leads_somewhere(page):
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), link
         assert not heading or heading in headings(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_table_of_a_page_has_its_head(page):
+    for table in re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE):
+        assert re.match(r"\|.*\n\|[-:| ]+\n", table), table

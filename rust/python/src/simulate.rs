@@ -94,7 +94,7 @@ struct Engine {
     engine: engine::Engine,
     /// Number of its shard.
     shard: u32,
-    /// What is added to its clock's instants, in what it gives.
+    /// Added to each instant of its clock that it gives.
     shift_ns: AtomicI64,
 }
 

@@ -14,8 +14,8 @@ use crate::rules::{Level, Node, Rate, Rule, Rules, UNITS};
 /// The most levels of YAML, two of which are a descriptor, and bytes of a file.
 const MOST_DEPTH: usize = 128;
 const MOST_BYTES: u64 = 4 << 20;
-const DESCRIPTOR: &str = "key, value, rate_limit, shadow_mode, share_threshold, detailed_metric, \
-                          value_to_metric, metadata, descriptors";
+const DESCRIPTOR: &str = "key, value, rate_limit, shadow_mode, quota_mode, share_threshold, \
+                          detailed_metric, value_to_metric, metadata, descriptors";
 
 impl Rules {
     /// Reads a file, or all `.yaml` and `.yml` of a folder: a domain each.
@@ -125,7 +125,7 @@ impl Rules {
         for descriptor in list(descriptors, "descriptors")? {
             let (mut key, mut value) = ("", "");
             let (mut limit, mut below) = (None, None);
-            let (mut shadow, mut shares) = (false, false);
+            let (mut shadow, mut shares, mut alternative) = (false, false, false);
             for (name, told) in fields(descriptor, "a descriptor")? {
                 match name {
                     "key" => key = scalar(told, name)?,
@@ -133,15 +133,11 @@ impl Rules {
                     "rate_limit" => limit = Some(told),
                     "descriptors" => below = Some(told),
                     "shadow_mode" => shadow = flag(told, name)?,
+                    "quota_mode" => alternative = flag(told, name)?,
                     "share_threshold" => shares = flag(told, name)?,
                     // Only figures and metadata of envoyproxy/ratelimit depend on them.
                     "detailed_metric" | "value_to_metric" => drop(flag(told, name)?),
                     "metadata" => {}
-                    "quota_mode" if !flag(told, name)? => {}
-                    "quota_mode" => {
-                        let reason = "quota_mode is not kept: every limit denies by itself";
-                        return Err(wrong(told, reason));
-                    }
                     other => return Err(unknown(told, other, DESCRIPTOR)),
                 }
             }
@@ -167,6 +163,7 @@ impl Rules {
             if let Some(limit) = limit {
                 let mut rule = rule(limit, shadow)?;
                 rule.path.clone_from(&path);
+                rule.alternative = alternative;
                 let label = match rule.name.as_str() {
                     "" => keys.join("."),
                     name => name.to_owned(),
@@ -252,6 +249,7 @@ fn rule(limit: &MarkedYaml<'_>, shadow: bool) -> Result<Rule, String> {
         label: String::new(),
         rate,
         shadow,
+        alternative: false,
         replaces,
     })
 }
@@ -315,10 +313,11 @@ fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn rules(text: &str) -> Result<Rules, String> {
+    /// The rules of domain `d` with these descriptors.
+    pub fn rules(text: &str) -> Result<Rules, String> {
         let mut rules = Rules::default();
         rules.add(&format!("domain: d\ndescriptors:\n{text}"))?;
         Ok(rules)
@@ -377,7 +376,7 @@ mod tests {
                 4,
                 "itself",
             ),
-            ("- key: a\n  quota_mode: true", 4, "quota_mode"),
+            ("- key: a\n  quota_mode: maybe", 4, "quota_mode"),
             ("- key: a\n  shadow_mode: maybe", 4, "true or false"),
             (
                 "- key: a\n  value: x\n  share_threshold: true",

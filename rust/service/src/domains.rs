@@ -42,13 +42,14 @@ struct Asked<'a> {
     name: &'a str,
     label: &'a str,
     shadow: bool,
+    alternative: bool,
     /// None: nothing may pass.
     tables: Option<Arc<Tables>>,
     key: Vec<u8>,
     cost: u64,
 }
 
-/// What the limit of a descriptor says.
+/// The answer of a descriptor's limit.
 struct Told {
     admitted: bool,
     remaining: u64,
@@ -111,11 +112,7 @@ impl Domains {
         for each in &asked {
             told.push(each.ask(!several)?);
         }
-        let over = |told: &[Told]| {
-            let mut pairs = asked.iter().zip(told);
-            pairs.any(|(asked, told)| !told.admitted && !asked.shadow)
-        };
-        if several && !over(&told) {
+        if several && wait_ns(&asked, &told).is_none() {
             for (asked, told) in asked.iter().zip(&mut told) {
                 if told.admitted {
                     *told = asked.ask(true)?;
@@ -137,10 +134,11 @@ impl Domains {
                 ..status(if admitted { OK } else { OVER_LIMIT })
             };
         }
+        let wait_ns = wait_ns(&asked, &told);
         Ok(RateLimitResponse {
-            overall_code: if over(&told) { OVER_LIMIT } else { OK },
+            overall_code: wait_ns.map_or(OK, |_| OVER_LIMIT),
             statuses,
-            response_headers_to_add: headers(&asked, &told, over(&told)),
+            response_headers_to_add: headers(&asked, &told, wait_ns.unwrap_or(0)),
         })
     }
 
@@ -189,6 +187,7 @@ impl Domains {
                     name: &rule.name,
                     label: &rule.label,
                     shadow: rule.shadow,
+                    alternative: rule.alternative,
                     tables: self.tables[number].clone(),
                     key,
                     cost,
@@ -232,7 +231,11 @@ fn overridden(
         ]
         .concat();
         let found = known.tables(&[&text], || Ok(vec![quota]));
-        found.cloned().map_err(|error| (RESOURCE_EXHAUSTED, error))
+        // The code of an error of RESP says nothing here.
+        let failed = |error: String| error.trim_start_matches("ERR ").to_owned();
+        found
+            .cloned()
+            .map_err(|error| (RESOURCE_EXHAUSTED, failed(error)))
     };
     Ok(Asked {
         place,
@@ -240,6 +243,7 @@ fn overridden(
         name: "",
         label: "override",
         shadow: false,
+        alternative: false,
         tables: quota.map(tables).transpose()?,
         key,
         cost,
@@ -247,7 +251,7 @@ fn overridden(
 }
 
 impl Asked<'_> {
-    /// What the limit says, which `takes` or only looks. A cost of 0 asks if one more would pass.
+    /// The answer of the limit, which `takes` or only looks. A cost of 0 asks if one more would pass.
     fn ask(&self, takes: bool) -> Result<Told, Failure> {
         let never = Told {
             admitted: false,
@@ -326,12 +330,26 @@ fn status(code: i32) -> Status {
     }
 }
 
-/// RateLimit-Policy, RateLimit and Retry-After of the limits that a request met.
-fn headers(asked: &[Asked<'_>], told: &[Told], over: bool) -> Vec<Header> {
+/// The time until a request would pass that is over the limit, 0 if that is not known; `None`: it passes.
+fn wait_ns(asked: &[Asked<'_>], told: &[Told]) -> Option<u64> {
+    let (mut longest, mut shortest, mut one_passes) = (None, None, false);
+    for (asked, told) in asked.iter().zip(told) {
+        let wait_ns = Some(told.retry_after_ns);
+        match (told.admitted || asked.shadow, asked.alternative) {
+            (true, alternative) => one_passes |= alternative,
+            (false, true) => shortest = shortest.or(wait_ns).min(wait_ns),
+            (false, false) => longest = longest.max(wait_ns),
+        }
+    }
+    longest.max(shortest.filter(|_| !one_passes))
+}
+
+/// RateLimit-Policy, RateLimit and, where there is a wait, Retry-After of the limits that a request met.
+fn headers(asked: &[Asked<'_>], told: &[Told], wait_ns: u64) -> Vec<Header> {
     if asked.is_empty() {
         return Vec::new();
     }
-    let (mut policy, mut state, mut wait) = (String::new(), String::new(), 0);
+    let (mut policy, mut state) = (String::new(), String::new());
     for (asked, told) in asked.iter().zip(told) {
         let before = if policy.is_empty() { "" } else { ", " };
         let (name, requests) = (asked.label, asked.rate.requests);
@@ -340,9 +358,6 @@ fn headers(asked: &[Asked<'_>], told: &[Told], over: bool) -> Vec<Header> {
         // Writing to a text cannot fail.
         let _ = write!(policy, "{before}\"{name}\";q={requests};w={window}");
         let _ = write!(state, "{before}\"{name}\";r={left};t={seconds}");
-        if !told.admitted && !asked.shadow && told.retry_after_ns > 0 {
-            wait = wait.max(seconds_of(told.retry_after_ns));
-        }
     }
     let header = |key: &str, value| Header {
         key: key.to_owned(),
@@ -352,8 +367,8 @@ fn headers(asked: &[Asked<'_>], told: &[Told], over: bool) -> Vec<Header> {
         header("RateLimit-Policy", policy),
         header("RateLimit", state),
     ];
-    if over && wait > 0 {
-        headers.push(header("Retry-After", wait.to_string()));
+    if wait_ns > 0 {
+        headers.push(header("Retry-After", seconds_of(wait_ns).to_string()));
     }
     headers
 }

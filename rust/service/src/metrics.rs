@@ -203,7 +203,7 @@ pub fn page(limits: &Limits) -> String {
     page.family("most_denied", "gauge", most);
     for (name, key, count) in most_denied(&meters) {
         let shown = match limits.show_keys {
-            true => String::from_utf8_lossy(&key).into_owned(),
+            true => shown(&key),
             false => digest(&key),
         };
         page.line("most_denied", &[("limit", name), ("key", &shown)], count);
@@ -239,6 +239,19 @@ fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64
 fn digest(key: &[u8]) -> String {
     static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     format!("k-{:016x}", STATE.hash_one(key))
+}
+
+/// A key as text: no two keys are the same text, or their lines would be.
+fn shown(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text += &chunk.valid().replace('\\', "\\\\");
+        for byte in chunk.invalid() {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 struct Page(String);
@@ -280,6 +293,18 @@ mod tests {
         assert!(keys.epochs[0].len() <= MOST_KEPT);
         let count = keys.epochs[0][&b"often"[..]];
         assert!((2_000 - 102_000 / 257..=2_000).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn no_two_keys_are_shown_as_the_same_text() {
+        let keys = [
+            &b"a\xff\xfe"[..],
+            b"a\xfe\xff",
+            b"a\\xff\\xfe",
+            "aé".as_bytes(),
+        ];
+        let texts = keys.map(shown);
+        assert_eq!(texts, [r"a\xff\xfe", r"a\xfe\xff", r"a\\xff\\xfe", "aé"]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Room {
     /// The quota by which a key is known for longest: its place in the policy, and its table.
     place: usize,
     table: Arc<Table>,
-    /// What each address took, a token bucket of a thousandth of the places.
+    /// Places that each address took: a token bucket of a thousandth of them.
     shares: Arc<Table>,
     /// Before an address, as its key.
     name: Vec<u8>,

@@ -70,6 +70,8 @@ pub struct Rule {
     /// `None`: unlimited.
     pub rate: Option<Rate>,
     pub shadow: bool,
+    /// It denies only where all of these that a request meets are over their limits (`quota_mode`).
+    pub alternative: bool,
     /// Names of rules that do not count where this one does.
     pub replaces: Vec<String>,
 }
@@ -177,12 +179,7 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rules(text: &str) -> Result<Rules, String> {
-        let mut rules = Rules::default();
-        rules.add(&format!("domain: d\ndescriptors:\n{text}"))?;
-        Ok(rules)
-    }
+    use crate::definitions::tests::rules;
 
     /// The path of the rule that a descriptor meets, and the key that it counts under.
     fn found(rules: &Rules, entries: &[(&str, &str)]) -> Option<(String, String)> {
@@ -265,6 +262,7 @@ mod tests {
                 label: String::new(),
                 rate: Some(Rate { requests, unit }),
                 shadow: false,
+                alternative: false,
                 replaces: Vec::new(),
             }
             .promise()

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,10 +96,12 @@ impl Listener {
     pub fn bind(host: &str, port: u16, speaks: Speaks) -> io::Result<Self> {
         if let Some(path) = host.strip_prefix("unix:") {
             let path = Path::new(path);
-            // What nobody listens at was left by one that died.
-            if std::os::unix::net::UnixStream::connect(path)
-                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-            {
+            // A socket that nobody listens at was left by one that died. A file refuses to be
+            // connected to, as well, and is not ours to remove.
+            let is_socket =
+                std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+            let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refuses) {
                 std::fs::remove_file(path)?;
             }
             let listener = std::os::unix::net::UnixListener::bind(path)?;

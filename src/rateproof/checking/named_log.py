@@ -95,11 +95,14 @@ def _instant_of(option: str, text: str | None) -> int | None:
 
 
 def refuse_several(names: Sequence[str]) -> None:
-    """Refuse several logs of a kind that is read from one file."""
+    """Refuse several logs of a kind that is read from one file, and one by a URL."""
     parquet = [name for name in names if Path(name).suffix == ".parquet"]
     if parquet and len(names) > 1:
         hint = "only access logs are read from several files: check each log by itself"
         raise InvalidArgument(f"{printable(parquet[0])} is one of {len(names)} logs", hint)
+    if parquet and "://" in parquet[0]:
+        hint = "--on dask reads logs in Parquet by URL; or the file's name on this machine"
+        raise InvalidArgument(f"{printable(parquet[0])} without --on", hint)
 
 
 def name_of(names: Sequence[str]) -> str:

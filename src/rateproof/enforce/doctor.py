@@ -27,7 +27,7 @@ EXTRAS: Final = {
     "limits": (("limits",), "Flask-Limiter and slowapi on our tables"),
     "dask": (
         ("distributed", "pyarrow", "universal-pathlib"),
-        "check, plan and simulate on many machines",
+        "--on: work by many processes or machines",
     ),
     "s3": (("s3fs",), "logs in s3://"),
     "flask": (("flask",), "the Flask extension"),

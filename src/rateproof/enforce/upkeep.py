@@ -20,7 +20,7 @@ def keep_stores(arguments: Namespace) -> int:
         InvalidArgument: no such store, or a name too few or too many.
         StoreError: a store in use is to be removed without `--force`.
     """
-    action, name = arguments.action, arguments.name
+    action, name = arguments.action, arguments.name and arguments.name.removeprefix("shm://")
     if (name is None) != (action == "ls"):
         raise InvalidArgument(
             f"store {action} {'takes no' if name else 'needs a'} name",

@@ -26,7 +26,7 @@ from rateproof.events.splitter import (
     rows_at_once,
     turns,
 )
-from rateproof.events.workplace import Workplace
+from rateproof.events.workplace import ANOTHER, Workplace
 from rateproof.output import printable
 
 _MOST_ROWS: Final = 1 << 22
@@ -34,6 +34,8 @@ _MOST_ROWS: Final = 1 << 22
 
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
+
+BESIDE: Final = "parts of a log go beside it, where all workers reach them"
 
 Prepare = Callable[[EventLog], EventLog]
 
@@ -43,7 +45,7 @@ class Asked(NamedTuple):
 
     Args:
         paths: its files.
-        folder: where the pieces go.
+        place: where the pieces go.
         pieces: number of them.
         memory: bytes that a task may take.
         prepared: what is made of rows before they are judged; it can be sent to a worker.
@@ -51,7 +53,7 @@ class Asked(NamedTuple):
     """
 
     paths: Sequence[Path]
-    folder: Path
+    place: Workplace
     pieces: int
     memory: int
     prepared: Prepare
@@ -101,9 +103,10 @@ def pieces_on(
             f"{rows:,} requests go to {len(workers)} workers: {count} pieces by key go to "
             f"{printable(str(folder))} and are removed afterwards"
         )
+        place = Workplace(folder, BESIDE if cluster.folder is None else ANOTHER)
         if isinstance(folder, Path):
-            refuse_full(folder, rows, name)
-        asked = Asked(paths, folder, count, memory, prepared[1], name)
+            refuse_full(place, rows, name)
+        asked = Asked(paths, place, count, memory, prepared[1], name)
         most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
         pieces = Pieces(files, facts, facts.noted(metadata), say, partial(_run, cluster))
@@ -147,7 +150,7 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
     except OSError as error:
         raise CannotWrite(
             f"cannot write to {printable(str(folder))}: {error.strerror or error}",
-            "the pieces of a log go beside it, where all workers reach them",
+            BESIDE,
         ) from error
     try:
         yield folder
@@ -215,9 +218,7 @@ def split_turn(
         LogError: the log is damaged, gone or of several runs.
         CannotWrite: the disk is full.
     """
-    splitter = Splitter(
-        Workplace(asked.folder), asked.pieces, asked.name, prefix=f"{attempt()}-", first=first
-    )
+    splitter = Splitter(asked.place, asked.pieces, asked.name, prefix=f"{attempt()}-", first=first)
     try:
         with opened(*asked.paths, to_judge=True) as log:
             if log is None:
@@ -238,7 +239,7 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[tuple[P
         LogError: it is damaged or gone.
         CannotWrite: the disk is full.
     """
-    splitter = Splitter(Workplace(asked.folder), 1, asked.name, asked.memory)
+    splitter = Splitter(asked.place, 1, asked.name, asked.memory)
     try:
         with opened(*files) as log:
             found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)

@@ -85,7 +85,7 @@ def in_pieces(
         with workplace(identity) as place:
             pieces = _left(place, memory, say)
             if pieces is None:
-                asked = log.rows, memory, place.folder, name
+                asked = log.rows, memory, place, name
                 count = pieces_needed(*asked, say, half=free is not None)
                 splitter = Splitter(place, count, name, memory)
                 pieces = split(log, splitter, rows_at_once(memory), prepared, say)
@@ -126,14 +126,14 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
 
 
 def pieces_needed(
-    rows: int, memory: int, folder: Path, name: str, say: Callable[[str], None], *, half: bool
+    rows: int, memory: int, place: Workplace, name: str, say: Callable[[str], None], *, half: bool
 ) -> int:
     """Return the number of pieces of a log of so many rows; what they take is said.
 
     Args:
         rows: of the log.
         memory: bytes that may be taken.
-        folder: where the pieces go.
+        place: where the pieces go.
         name: of the log, for messages.
         say: tells people.
         half: whether the memory is half of what is free, which nobody asked for.
@@ -146,9 +146,9 @@ def pieces_needed(
     count, needs = pieces_of(rows, memory), rows * _DISK_A_ROW
     say(
         f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
-        f": {count} pieces by key go to {folder}, at most {_size(needs)} in all, and are removed afterwards"
+        f": {count} pieces by key go to {place.folder}, at most {_size(needs)} in all, and are removed afterwards"
     )
-    refuse_full(folder, rows, name)
+    refuse_full(place, rows, name)
     return count
 
 
@@ -168,17 +168,17 @@ def pieces_of(rows: int, memory: int) -> int:
     return count
 
 
-def refuse_full(folder: Path, rows: int, name: str) -> None:
+def refuse_full(place: Workplace, rows: int, name: str) -> None:
     """Refuse a folder that has no room for the pieces of so many rows.
 
     Raises:
         CannotWrite: it has not.
     """
-    needs, free = rows * _DISK_A_ROW, shutil.disk_usage(folder).free
+    needs, free = rows * _DISK_A_ROW, shutil.disk_usage(place.folder).free
     if needs > free:
         raise CannotWrite(
-            f"{folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
-            "TMPDIR names another disk; with more --memory nothing is written",
+            f"{place.folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
+            place.hint,
         )
 
 

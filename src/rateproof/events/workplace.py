@@ -15,6 +15,8 @@ from typing import Any, Final
 from rateproof.errors import CannotWrite
 from rateproof.output import printable
 
+ANOTHER: Final = "TMPDIR names another disk"
+
 _NOTE: Final = "split.json"
 _LOCK: Final = "in-use"
 
@@ -24,10 +26,13 @@ class Workplace:
 
     Args:
         folder: the folder.
+        hint: what helps where it is full.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, hint: str = f"{ANOTHER}; with more --memory nothing is written"
+    ) -> None:
+        self.folder, self.hint = folder, hint
 
     def note(self, files: Iterable[Path], told: Mapping[str, Any]) -> None:
         """Note that these files are whole, with what is to be known of them.

@@ -232,7 +232,9 @@ _SERVICE = Verb(
             Option(
                 "resp", text(metavar="ADDRESS"), "HOST:PORT or unix:PATH of RESP", otherwise="none"
             ),
-            Option("resp_tables", whole(0, 4096), "most of policies told by commands", "64"),
+            Option(
+                "resp_tables", whole(0, 4096), "tables of policies that clients tell, at most", "64"
+            ),
             Option(
                 "rls",
                 text(metavar="ADDRESS"),
@@ -246,8 +248,8 @@ _SERVICE = Verb(
                 otherwise="none",
             ),
             Option("threads", whole(1, 256), "event loops", otherwise="one a core"),
-            Option("connections", whole(1, 2**20), "most that are open at once", "10000"),
-            Option("token", text(metavar="@FILE"), "what askers tell; @env:NAME, too"),
+            Option("connections", whole(1, 2**20), "open at once, at most", "10000"),
+            Option("token", text(metavar="@FILE"), "that clients have to tell; @env:NAME, too"),
             Option("tls_cert", text(metavar="FILE"), "speak TLS: a certificate with its chain"),
             Option("tls_key", text(metavar="FILE"), "its key"),
             Option("show_keys", flag(), "name clients on /metrics, not digests of them"),
@@ -603,7 +605,10 @@ _STORE = Verb(
                 required=True,
             ),
             Option(
-                "name", text(metavar="NAME"), "of shm://NAME, to show or remove", positional=True
+                "name",
+                text(metavar="NAME"),
+                "NAME or shm://NAME, to show or remove",
+                positional=True,
             ),
             Option("force", flag(), "remove it even while processes have it open"),
         ),

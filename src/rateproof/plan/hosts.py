@@ -18,7 +18,7 @@ from rateproof.events.access_logs.scan import begin, chunks
 from rateproof.events.parquet import require_pyarrow
 from rateproof.events.partitions import Partitions
 from rateproof.events.places import path_of, to_write
-from rateproof.events.shares import attempt
+from rateproof.events.shares import BESIDE, attempt
 from rateproof.output import printable, say
 from rateproof.plan.course import Course
 from rateproof.plan.reading import CHUNK, HASHED, Codes, Ends, assumed, columns_of, raw, span_of
@@ -191,4 +191,4 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"cannot write to {printable(str(folder))}: {error.strerror or error}"
-        raise CannotWrite(problem, "parts of a log go beside it") from error
+        raise CannotWrite(problem, BESIDE) from error

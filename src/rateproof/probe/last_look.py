@@ -29,7 +29,7 @@ class LastLook:
         self._spending = rounds.spending
 
     def run(self, fallen: Hypotheses) -> Hypotheses:
-        """What is left of them; what has a phase of each key's own is confirmed, as far as the budget goes.
+        """Return the limiters that are left; one whose keys have phases of their own is confirmed within the budget.
 
         Args:
             fallen: the other families, none of which explains everything.

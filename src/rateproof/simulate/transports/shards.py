@@ -34,7 +34,7 @@ _MARGIN_NS: Final = SECOND_NS // 20
 
 
 class Wishes(NamedTuple):
-    """What is asked of a run; see `Control`."""
+    """Wishes of `Control` that a worker is sent."""
 
     paused: bool = False
     bursts: int = 0

@@ -334,8 +334,10 @@ def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
     settings, ping, goaway = 4, 6, 7
     service = start_rls()
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
-        frames = sock.makefile("rb")
+    with (
+        socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock,
+        sock.makefile("rb") as frames,
+    ):
 
         def frame():
             head = frames.read(9)

@@ -11,7 +11,7 @@ import trustme
 from rateproof import Limiter
 from rateproof.enforce.http.keys import part
 from rateproof.enforce.stores import remove
-from tests.rls import OK, OVER_LIMIT, Client, descriptor, field
+from tests.rls import METHOD, OK, OVER_LIMIT, Client, descriptor, field
 
 RULES = """
 domain: shop
@@ -327,11 +327,40 @@ def test_a_rule_that_is_back_goes_on_from_what_was_admitted_before(start_rls, tm
     assert service.stop() == 0
 
 
+def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
+    """They are more than is kept at once: the rest is written when those before it were read."""
+    name = "x" * 2_000
+    rules = "domain: shop\ndescriptors:\n- key: user\n  rate_limit: "
+    service = start_rls(rules + f"{{unit: hour, requests_per_unit: 3, name: {name}}}\n")
+    message = field(1, "shop") + field(2, descriptor(USER)) * 20
+    path = METHOD.encode()
+    head = b"\x83\x86\x04" + bytes([len(path)]) + path + b"\x0f\x10\x10application/grpc"
+
+    def frame(kind, flags, stream, payload):
+        return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+    most = (2**31 - 1).to_bytes(4)
+    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"\0\x04" + most)
+    sent += frame(8, 0, 0, (2**30).to_bytes(4))
+    for stream in range(1, 41, 2):
+        sent += frame(1, 4, stream, head)
+        sent += frame(0, 1, stream, b"\0" + len(message).to_bytes(4) + message)
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        sock.sendall(sent)
+        frames, ended = sock.makefile("rb"), 0
+        while ended < 20:
+            found = frames.read(9)
+            frames.read(int.from_bytes(found[:3]))
+            ended += found[3] == 1 and found[4] & 1
+
+
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
     settings, ping, goaway = 4, 6, 7
     service = start_rls()
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
-        frames = sock.makefile("rb")
+    with (
+        socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock,
+        sock.makefile("rb") as frames,
+    ):
 
         def frame():
             head = frames.read(9)

@@ -62,6 +62,8 @@ struct Pipe {
     input: Vec<u8>,
     taken: usize,
     output: Vec<u8>,
+    /// More would be written, if there were less of it.
+    full: bool,
 }
 
 /// The ends of a pipe that h2 reads and writes.
@@ -97,6 +99,7 @@ impl AsyncWrite for Ends {
     ) -> Poll<io::Result<usize>> {
         let mut pipe = locked(&self.0);
         if pipe.output.len() > MOST_KEPT {
+            pipe.full = true;
             return Poll::Pending;
         }
         pipe.output.extend_from_slice(bytes);
@@ -133,10 +136,9 @@ impl Calls {
         self.open.is_empty()
     }
 
-    /// True if bytes of the client wait until it has read what goes there.
+    /// True if there is more to do once the client has read what goes there.
     pub fn is_held(&self) -> bool {
-        let pipe = locked(&self.pipe);
-        pipe.taken < pipe.input.len()
+        locked(&self.pipe).full
     }
 
     /// Takes bytes of the client and answers every call that is whole; the number of them.
@@ -146,6 +148,7 @@ impl Calls {
             let taken = std::mem::take(&mut pipe.taken);
             pipe.input.drain(..taken);
             pipe.input.extend_from_slice(bytes);
+            pipe.full = false;
             std::mem::swap(&mut pipe.output, out);
         }
         let mut context = Context::from_waker(Waker::noop());

@@ -56,7 +56,8 @@ def of_wheel(path: Path) -> list[str]:
         found = [name for name in archive.namelist() if not name.startswith(about)]
         size = sum(each.file_size for each in archive.infolist())
     print(f"{path.name}: {size / 1e6:.1f} MB installed")
-    return differences(path.name, found, [*package, building.NATIVE, building.SERVICE])
+    heavy = [f"{path.name}: more than 20 MB installed"] if size > 20_000_000 else []
+    return heavy + differences(path.name, found, [*package, building.NATIVE, building.SERVICE])
 
 
 def main() -> int:

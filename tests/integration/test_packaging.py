@@ -133,8 +133,8 @@ def test_the_wheel_alone_is_installed_and_used_within_seconds(wheel, environment
     others = {line.partition("==")[0] for line in listed.split()} - {"pip", "setuptools"}
     assert others == {"rateproof"}, "the bare library needs nothing"
     (package,) = (tmp_path / "env").glob("lib/python*/site-packages/rateproof")
-    # Compiled quickly the two programs take 12.5 MB; those of `make wheel` 5.5, which makes 11 of all.
-    assert sum(each.stat().st_size for each in package.rglob("*")) <= 20_000_000
+    # Compiled quickly the two programs take 15 MB instead of 8; `make release-check` bounds a release's.
+    assert sum(each.stat().st_size for each in package.rglob("*")) <= 25_000_000
 
 
 def test_a_wheel_of_another_platform_is_refused_by_name(wheel, environment, tmp_path):

@@ -41,6 +41,23 @@ descriptors:
 """
 USER, ROUTE = ("user", "a"), ("route", "/files/1")
 
+# Of HTTP/2 by hand: RFC 9113, section 6, and the head of a call by RFC 7541.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
+HEAD = b"\x83\x86\x04%c%b\x0f\x10\x10application/grpc" % (len(METHOD), METHOD.encode())
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    """One frame."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def frames(sock):
+    """The frames that come, as (kind, flags, payload), until the connection ends."""
+    with sock.makefile("rb") as read:
+        while head := read.read(9):
+            yield head[3], head[4], read.read(int.from_bytes(head[:3]))
+
 
 @pytest.fixture
 def start_rls(start_service, tmp_path):
@@ -273,8 +290,8 @@ def test_values_of_any_bytes_are_limited_and_too_long_ones_denied(client):
     [
         b"GET /check/api HTTP/1.1\r\n\r\n",
         b"\0" * 100,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\4\0\0\0\1\xff",
+        PREFACE + b"\xff" * 100,
+        PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, b"\xff"),
     ],
 )
 def test_bytes_that_are_no_http_2_end_the_connection_only(start_rls, data):
@@ -333,48 +350,51 @@ def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
     rules = "domain: shop\ndescriptors:\n- key: user\n  rate_limit: "
     service = start_rls(rules + f"{{unit: hour, requests_per_unit: 3, name: {name}}}\n")
     message = field(1, "shop") + field(2, descriptor(USER)) * 20
-    path = METHOD.encode()
-    head = b"\x83\x86\x04" + bytes([len(path)]) + path + b"\x0f\x10\x10application/grpc"
-
-    def frame(kind, flags, stream, payload):
-        return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
-
     most = (2**31 - 1).to_bytes(4)
-    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"\0\x04" + most)
-    sent += frame(8, 0, 0, (2**30).to_bytes(4))
+    sent = PREFACE + frame(SETTINGS, 0, 0, b"\0\x04" + most)
+    sent += frame(WINDOW_UPDATE, 0, 0, (2**30).to_bytes(4))
     for stream in range(1, 41, 2):
-        sent += frame(1, 4, stream, head)
-        sent += frame(0, 1, stream, b"\0" + len(message).to_bytes(4) + message)
+        sent += frame(HEADERS, 4, stream, HEAD)
+        sent += frame(DATA, 1, stream, b"\0" + len(message).to_bytes(4) + message)
     with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
         sock.sendall(sent)
-        frames, ended = sock.makefile("rb"), 0
-        while ended < 20:
-            found = frames.read(9)
-            frames.read(int.from_bytes(found[:3]))
-            ended += found[3] == 1 and found[4] & 1
+        ended = 0
+        for kind, flags, _ in frames(sock):
+            ended += kind == HEADERS and flags & 1
+            if ended == 20:
+                return
+    pytest.fail(f"{ended} answers")
+
+
+def test_what_was_taken_of_a_message_is_told_before_the_rest_of_it_came(start_rls):
+    """Otherwise a client whose window is full would wait for ever."""
+    service = start_rls()
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        begun = frame(DATA, 0, 1, b"\0" + (60_000).to_bytes(4))
+        sock.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, HEAD) + begun)
+        # Too little to be told of, all taken once the ping is answered; then more, in one go.
+        sock.sendall(frame(DATA, 0, 1, bytes(16_000)) + frame(PING, 0, 0, bytes(8)))
+        for kind, _, _ in frames(sock):
+            if kind == PING:
+                sock.sendall(frame(DATA, 0, 1, bytes(8_000)))
+            if kind == WINDOW_UPDATE:
+                return
+    pytest.fail("the connection ended")
 
 
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
-    settings, ping, goaway = 4, 6, 7
     service = start_rls()
-    with (
-        socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock,
-        sock.makefile("rb") as frames,
-    ):
-
-        def frame():
-            head = frames.read(9)
-            return head and (head[3], frames.read(int.from_bytes(head[:3])))
-
-        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, settings] + [0] * 5))
-        assert frame()[0] == settings
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        sock.sendall(PREFACE + frame(SETTINGS))
+        found = frames(sock)
+        assert next(found)[0] == SETTINGS
         service.process.terminate()
         kinds = []
-        while found := frame():
-            kinds.append(found[0])
-            if found[0] == ping:
-                sock.sendall(bytes([0, 0, 8, ping, 1, 0, 0, 0, 0]) + found[1])
-        assert kinds.count(goaway) == 2, "one that warns, and one that tells the last"
+        for kind, _, payload in found:
+            kinds.append(kind)
+            if kind == PING:
+                sock.sendall(frame(PING, 1, 0, payload))
+        assert kinds.count(GOAWAY) == 2, "one that warns, and one that tells the last"
     assert service.process.wait(20) == 0
 
 

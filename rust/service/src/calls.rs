@@ -192,12 +192,19 @@ impl Calls {
                 }
                 Poll::Pending => {}
             }
-            let before = self.open.len();
-            self.open.retain_mut(|call| !call.advance(desk, context));
-            if self.open.len() == before {
+            // What was taken is told to the client once the connection is polled again: without
+            // that, a client whose window is full would wait for ever.
+            let mut moved = false;
+            self.open.retain_mut(|call| {
+                let held = call.message.len();
+                let over = call.advance(desk, context);
+                moved |= over || call.message.len() != held;
+                answered += usize::from(over);
+                !over
+            });
+            if !moved {
                 return answered;
             }
-            answered += before - self.open.len();
         }
     }
 }

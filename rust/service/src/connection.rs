@@ -97,6 +97,8 @@ pub enum Protocol {
 pub enum Turn {
     /// Nothing to do until it is ready again.
     Waits,
+    /// It has answers to send, after those to others were made.
+    Answered,
     /// It has more, but others come first.
     More,
     Over,
@@ -111,6 +113,8 @@ pub struct Connection {
     written: usize,
     /// The input may hold whole requests: the output of those before them was long.
     held: bool,
+    /// All that was there is read.
+    drained: bool,
     ending: bool,
     lingers: bool,
     /// It has asked for something.
@@ -127,6 +131,7 @@ impl Connection {
             output: Vec::new(),
             written: 0,
             held: false,
+            drained: false,
             ending: false,
             lingers: false,
             asked: false,
@@ -190,7 +195,7 @@ impl Connection {
 
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
     pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
-        let mut drained = false;
+        let mut drained = std::mem::take(&mut self.drained) && !closing;
         for _ in 0..TURNS {
             match self.flush() {
                 Ok(true) => {}
@@ -216,6 +221,10 @@ impl Connection {
                         count < room.len() && !closing && !matches!(self.stream, Stream::Tls(_));
                     if !self.lingers {
                         self.took(desk, &room[..count]);
+                    }
+                    if drained && !self.held {
+                        self.drained = true;
+                        return Turn::Answered;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Waits,

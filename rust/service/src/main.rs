@@ -18,6 +18,7 @@ mod domains;
 mod frame;
 mod key;
 mod limits;
+mod listener;
 mod messages;
 mod metrics;
 mod policy;
@@ -42,8 +43,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use limits::Limits;
+use listener::{Listener, Speaks};
 use policy::Text;
-use serving::{Listener, Loop, Shared, Speaks};
+use serving::{Loop, Shared};
 use settings::Settings;
 use store::Store;
 use told::Told;

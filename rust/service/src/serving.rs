@@ -1,25 +1,17 @@
 //! The event loops: one a core, each with its connections, all accepting from the same sockets.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::activation::is_unix;
-use crate::calls::Calls;
 use crate::command::Desk;
-use crate::connection::{Connection, Protocol, Stream, Turn};
+use crate::connection::{Connection, Turn};
 use crate::limits::Limits;
+use crate::listener::{Door, Listener};
 use crate::metrics::{self, CONNECTIONS};
-use crate::session::Session;
-use crate::tls::{self, Tls};
 use crate::told::{Known, Told};
 
 const WAKER: Token = Token(usize::MAX);
@@ -31,6 +23,9 @@ const ROOM: usize = 64 * 1024;
 /// The longest time for the answers that are under way when it ends.
 const DRAIN: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(1);
+/// As long as events come within this time, a loop looks for them before it sleeps: to be woken
+/// would cost the client's processor more.
+const SOON: Duration = Duration::from_micros(20);
 
 /// All that the loops share: the limits in force, the store, and whether it ends.
 pub struct Shared {
@@ -65,209 +60,6 @@ impl Shared {
 
     pub fn end(&self) {
         self.ends.store(true, Ordering::Release);
-    }
-}
-
-/// A socket that is listened at.
-pub struct Listener {
-    socket: Socket,
-    speaks: Speaks,
-}
-
-enum Socket {
-    Tcp(std::net::TcpListener),
-    /// Its path, where it is ours to remove.
-    Unix(std::os::unix::net::UnixListener, Option<PathBuf>),
-}
-
-/// The protocol that is spoken at a socket.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Speaks {
-    Http,
-    Resp,
-    Grpc,
-}
-
-impl Listener {
-    /// Listens at an address, or at the path of a Unix socket.
-    ///
-    /// # Errors
-    /// It is taken, or cannot be.
-    pub fn bind(host: &str, port: u16, speaks: Speaks) -> io::Result<Self> {
-        if let Some(path) = host.strip_prefix("unix:") {
-            let path = Path::new(path);
-            // A socket that nobody listens at was left by one that died. A file refuses to be
-            // connected to, as well, and is not ours to remove.
-            let is_socket =
-                std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-            let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refuses) {
-                std::fs::remove_file(path)?;
-            }
-            let listener = std::os::unix::net::UnixListener::bind(path)?;
-            listener.set_nonblocking(true)?;
-            let socket = Socket::Unix(listener, Some(path.to_owned()));
-            return Ok(Self { socket, speaks });
-        }
-        let listener = std::net::TcpListener::bind((host, port))?;
-        listener.set_nonblocking(true)?;
-        let socket = Socket::Tcp(listener);
-        Ok(Self { socket, speaks })
-    }
-
-    /// Takes over a socket that is listened at already.
-    pub fn handed(socket: RawFd, speaks: Speaks) -> Self {
-        // SAFETY: whoever started this process says that it is an open socket, and nobody else owns it.
-        let socket = unsafe {
-            match is_unix(socket) {
-                true => Socket::Unix(FromRawFd::from_raw_fd(socket), None),
-                false => Socket::Tcp(FromRawFd::from_raw_fd(socket)),
-            }
-        };
-        let _ = match &socket {
-            Socket::Unix(listener, _) => listener.set_nonblocking(true),
-            Socket::Tcp(listener) => listener.set_nonblocking(true),
-        };
-        Self { socket, speaks }
-    }
-
-    /// True if other machines reach it.
-    pub fn is_open_to_others(&self) -> bool {
-        match &self.socket {
-            Socket::Tcp(listener) => listener
-                .local_addr()
-                .is_ok_and(|address| !address.ip().to_canonical().is_loopback()),
-            Socket::Unix(..) => false,
-        }
-    }
-
-    /// The name of its place, for programs.
-    pub fn name(&self) -> &'static str {
-        match self.speaks {
-            Speaks::Http => "url",
-            Speaks::Resp => "resp",
-            Speaks::Grpc => "rls",
-        }
-    }
-
-    /// Its place, for people.
-    pub fn place(&self, tls: bool) -> String {
-        match &self.socket {
-            Socket::Tcp(listener) => {
-                let address = listener
-                    .local_addr()
-                    .map(|address: SocketAddr| address.to_string());
-                let scheme = match (self.speaks, tls) {
-                    (Speaks::Http, false) => "http",
-                    (Speaks::Http, true) => "https",
-                    (Speaks::Resp, false) => "redis",
-                    (Speaks::Resp, true) => "rediss",
-                    (Speaks::Grpc, false) => "grpc",
-                    (Speaks::Grpc, true) => "grpcs",
-                };
-                format!("{scheme}://{}", address.unwrap_or_default())
-            }
-            Socket::Unix(listener, _) => {
-                let address = listener.local_addr().ok();
-                let path = address.as_ref().and_then(|address| address.as_pathname());
-                format!("unix:{}", path.unwrap_or(Path::new("")).display())
-            }
-        }
-    }
-
-    fn shared(&self) -> io::Result<Door> {
-        let opening = match &self.socket {
-            Socket::Tcp(listener) => Opening::Tcp(TcpListener::from_std(listener.try_clone()?)),
-            Socket::Unix(listener, _) => {
-                Opening::Unix(UnixListener::from_std(listener.try_clone()?))
-            }
-        };
-        Ok(Door {
-            opening,
-            speaks: self.speaks,
-        })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Socket::Unix(_, Some(path)) = &self.socket {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// A listener as one loop has it.
-struct Door {
-    opening: Opening,
-    speaks: Speaks,
-}
-
-enum Opening {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Door {
-    fn source(&mut self) -> &mut dyn mio::event::Source {
-        match &mut self.opening {
-            Opening::Tcp(listener) => listener,
-            Opening::Unix(listener) => listener,
-        }
-    }
-
-    fn accept(&self, shared: &Shared, tls: Option<&Tls>) -> io::Result<Connection> {
-        let (stream, peer) = match &self.opening {
-            Opening::Tcp(listener) => {
-                let (stream, peer) = listener.accept()?;
-                // An answer is one write: nothing is gained by waiting for more.
-                let _ = stream.set_nodelay(true);
-                if self.speaks == Speaks::Resp {
-                    keep_alive(&stream);
-                }
-                let stream = match tls {
-                    Some(config) => {
-                        let config = config.of(self.speaks == Speaks::Grpc);
-                        Stream::Tls(tls::accepted(config, stream)?)
-                    }
-                    None => Stream::Tcp(stream),
-                };
-                (stream, Some(peer.ip()))
-            }
-            Opening::Unix(listener) => (Stream::Unix(listener.accept()?.0), None),
-        };
-        let protocol = match self.speaks {
-            Speaks::Http => Protocol::Http { peer, skip: 0 },
-            Speaks::Resp => {
-                let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
-                Protocol::Resp(Session::new(number as i64))
-            }
-            Speaks::Grpc => Protocol::Grpc(Box::new(Calls::new())),
-        };
-        Ok(Connection::new(stream, protocol))
-    }
-}
-
-/// Has the machine find out if the client of a silent connection is gone, after 5 minutes, as Redis does.
-fn keep_alive(stream: &impl AsRawFd) {
-    let options = [
-        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
-        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 300),
-        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 100),
-        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3),
-    ];
-    for (level, name, value) in options {
-        let value: libc::c_int = value;
-        // SAFETY: the number outlives the call, which is told its size.
-        unsafe {
-            libc::setsockopt(
-                stream.as_raw_fd(),
-                level,
-                name,
-                (&raw const value).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            );
-        }
     }
 }
 
@@ -307,7 +99,7 @@ impl Loop {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mut doors = Vec::new();
         for listener in listeners {
-            let mut door = listener.shared()?;
+            let mut door = listener.door()?;
             let token = Token(DOORS + doors.len());
             poll.registry()
                 .register(door.source(), token, Interest::READABLE)?;
@@ -335,16 +127,18 @@ impl Loop {
             ends: false,
         };
         let (mut more, mut swept) = (Vec::new(), Instant::now());
-        let mut ends_at: Option<Instant> = None;
+        let (mut ends_at, mut soon): (Option<Instant>, bool) = (None, false);
         loop {
             let wait = if more.is_empty() {
                 SWEEP
             } else {
                 Duration::ZERO
             };
-            if self.poll.poll(&mut events, Some(wait)).is_err() {
+            let begun = Instant::now();
+            if self.wait(&mut events, wait, soon).is_err() {
                 continue; // a signal
             }
+            soon = begun.elapsed() < SOON;
             let now_turn = shared.turn.load(Ordering::Acquire);
             if now_turn != turn {
                 (desk.limits, turn) = (shared.limits(), now_turn);
@@ -376,16 +170,10 @@ impl Loop {
                     Token(number) => ready.push((number, event.is_read_closed())),
                 }
             }
-            for (number, closing) in ready {
-                let Some(Some(connection)) = self.connections.get_mut(number) else {
-                    continue;
-                };
-                match connection.serve(&mut desk, &mut room, closing) {
-                    Turn::Waits => {}
-                    Turn::More => more.push((number, closing)),
-                    Turn::Over => self.close(number),
-                }
-            }
+            // Answers are sent once all requests were taken: clients then have several at a time.
+            let answered = self.serve_all(ready, &mut desk, &mut room, &mut more);
+            let again = self.serve_all(answered, &mut desk, &mut room, &mut more);
+            more.extend(again);
             let now = Instant::now();
             if let Some(ends_at) = ends_at {
                 // Requests may wait behind events that were not taken yet.
@@ -409,6 +197,41 @@ impl Loop {
         }
     }
 
+    /// Events, waited for as long as `longest`; with `soon`, looked for first.
+    fn wait(&mut self, events: &mut Events, longest: Duration, soon: bool) -> io::Result<()> {
+        let begun = Instant::now();
+        while soon && begun.elapsed() < SOON {
+            self.poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        self.poll.poll(events, Some(longest))
+    }
+
+    /// Gives each connection its turn; those with answers to send, and added, those with more to do.
+    fn serve_all(
+        &mut self,
+        ready: Vec<(usize, bool)>,
+        desk: &mut Desk,
+        room: &mut [u8],
+        more: &mut Vec<(usize, bool)>,
+    ) -> Vec<(usize, bool)> {
+        let mut answered = Vec::new();
+        for (number, closing) in ready {
+            let Some(Some(connection)) = self.connections.get_mut(number) else {
+                continue;
+            };
+            match connection.serve(desk, room, closing) {
+                Turn::Waits => {}
+                Turn::Answered => answered.push((number, closing)),
+                Turn::More => more.push((number, closing)),
+                Turn::Over => self.close(number),
+            }
+        }
+        answered
+    }
+
     fn accept(
         &mut self,
         door: usize,
@@ -417,7 +240,7 @@ impl Loop {
         ready: &mut Vec<(usize, bool)>,
     ) {
         let tls = desk.limits.tls.as_ref();
-        while let Ok(mut connection) = self.doors[door].accept(shared, tls) {
+        while let Ok(mut connection) = self.doors[door].accept(&shared.clients, tls) {
             if CONNECTIONS.fetch_add(1, Ordering::Relaxed) >= self.most {
                 CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
                 connection.turn_away();

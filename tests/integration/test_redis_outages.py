@@ -107,7 +107,7 @@ def test_tasks_that_wait_for_a_hung_server_all_give_up_in_time(valkey, url):
     reasons, spent = asyncio.run(main())
     valkey.send(signal.SIGCONT)
     assert reasons == {"error"}
-    assert spent < 100 * TIMEOUT_S, "not one after the other"
+    assert spent < 400 * TIMEOUT_S, "not one after the other"
 
 
 def test_killed_and_restarted_under_load_it_admits_at_most_one_limit_more(valkey):

@@ -253,8 +253,8 @@ def test_states_vanish_when_they_bind_no_more_and_not_before(valkey):
     began_ns = time.monotonic_ns()
     with Limiter("; ".join(policies), store=valkey.store) as limiter:
         for state in limiter.hit("one", cost=3).quotas:
-            (key,) = valkey.client.keys(f"*:{state.quota.algorithm}-*")
-            left_ns = valkey.client.pttl(key) * 10**6
+            keys = valkey.client.keys(f"*:{state.quota.algorithm}-*")
+            left_ns = max(map(valkey.client.pttl, keys), default=0) * 10**6
             passed_ns = time.monotonic_ns() - began_ns
             assert left_ns > state.reset_after_ns - passed_ns - 2_000_000
             assert left_ns <= state.reset_after_ns + 2_000_000

@@ -8,8 +8,8 @@ use crate::outcome::{ErrorKind, Outcome};
 use crate::program::Heard;
 use crate::worker::Worker;
 
-/// Requests begun in one turn, before answers are looked at again.
-const STARTS_A_TURN: usize = 256;
+/// For so long requests are begun in one turn, before answers are looked at again.
+const STARTING_NS: i64 = 500_000;
 /// Of one loop, but for one of each lane; nobody needs the figure beyond.
 const MOST_DROPPED: u64 = 100_000;
 
@@ -211,8 +211,13 @@ impl Worker {
         if self.paused_at_ns.is_some() {
             return;
         }
-        for _ in 0..STARTS_A_TURN {
-            let elapsed_ns = self.elapsed_ns(monotonic_ns());
+        let until_ns = monotonic_ns() + STARTING_NS;
+        loop {
+            let now_ns = monotonic_ns();
+            if now_ns >= until_ns {
+                return;
+            }
+            let elapsed_ns = self.elapsed_ns(now_ns);
             let over = elapsed_ns >= self.shared.settings.duration_ns;
             if self.serve_held(elapsed_ns, over) || self.serve_queue(elapsed_ns, over) {
                 continue;

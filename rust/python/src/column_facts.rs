@@ -127,10 +127,10 @@ fn first_repeated(
 }
 
 /// FNV-1a, mixed once more: the same on every machine and in every version.
-fn digest(word: &[ReadOnlyCell<u8>]) -> u64 {
+pub fn digest(word: impl Iterator<Item = u8>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in word {
-        hash = (hash ^ u64::from(byte.get())).wrapping_mul(0x0100_0000_01b3);
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
@@ -159,7 +159,8 @@ fn parts_of<'py>(
                 None,
             ));
         };
-        let part = (u128::from(digest(word)) * u128::from(parts)) >> 64;
+        let part =
+            (u128::from(digest(word.iter().map(ReadOnlyCell::get))) * u128::from(parts)) >> 64;
         found.extend_from_slice(&(part as u32).to_ne_bytes());
     }
     Ok(PyBytes::new(py, &found))

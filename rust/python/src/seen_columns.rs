@@ -2,8 +2,10 @@
 
 use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
 use rateproof_prove::{Fields, Kind, Row, Said, Sayings};
 
+use crate::column_facts::digest;
 use crate::errors::raise;
 
 /// Rows that are read at a time; in between, other threads of Python may run.
@@ -71,14 +73,14 @@ impl<T: Element + Copy> Values<'_, T> {
     }
 }
 
-/// The columns of a log. `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
+/// The columns of a log. `words` are its keys; `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
 /// outcome, `refused` whether a code of an error says that nothing was sent, `marked` whether
 /// the limiter marks its rejections, where that is not to be seen from the log.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Columns {
     pub rows: usize,
-    pub keys: usize,
+    words: Py<PyList>,
     marked: Option<bool>,
     key: Column<i32>,
     outcome: Column<i32>,
@@ -114,6 +116,17 @@ pub struct Table<'a> {
 }
 
 impl Columns {
+    /// The digest of each key, by code.
+    pub fn digests(&self, py: Python<'_>) -> Vec<u64> {
+        let words = self.words.bind(py).iter();
+        // A word that is none has no rows.
+        let bytes = |word: Bound<'_, PyAny>| match word.cast::<PyBytes>() {
+            Ok(word) => digest(word.as_bytes().iter().copied()),
+            Err(_) => 0,
+        };
+        words.map(bytes).collect()
+    }
+
     pub fn table<'a>(&'a self, py: Python<'a>) -> PyResult<Table<'a>> {
         let rows = self.rows;
         let mut table = Table {

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from rateproof.core import required_native
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
@@ -167,13 +166,6 @@ class Pieces(EventLog):
     def place_of(self, event: Event) -> int:
         """The number of a request's row in the whole log."""
         return event.intended_ns or 0
-
-    def places(self, number: int, codes: Sequence[int]) -> dict[int, int]:
-        """Places in the whole log at which each of these keys of a piece is first seen."""
-        log, native = self.piece(number), required_native("a log in pieces")
-        rows = native.rows_of(log.stored("key"), len(log), codes)
-        first = [memoryview(of).cast("q")[0] for of in rows]
-        return dict(zip(codes, log.column(WHERE, first), strict=True))
 
     def __getitem__(self, index: int) -> Event:
         return self.piece(index >> 40)[index & (1 << 40) - 1]

@@ -109,7 +109,7 @@ fn first_repeated(
 ) -> PyResult<Option<usize>> {
     let numbers = sequence.values(py, rows)?;
     let runs = run.values(py, rows)?;
-    if let (Values::Same(_), Some((low, high))) = (runs, ends(&numbers, rows)) {
+    if let (Some(_), Some((low, high))) = (runs.same(), ends(&numbers, rows)) {
         let places = high.abs_diff(low) as usize;
         if places / BITS_A_ROW < rows {
             let mut seen = vec![0_u64; places / 64 + 1];

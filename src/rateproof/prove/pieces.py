@@ -151,7 +151,9 @@ def survey_of_pieces(
     """
     asked = pieces, policy, tolerance, judgement
     question = Question.of(*asked, over_admission=over_admission, headers=headers)
-    return joined(pieces, question, pieces.spread(partial(survey_piece, question=question)))
+    return joined(
+        pieces, question, pieces.spread(partial(survey_piece, question=question), question)
+    )
 
 
 def survey_piece(

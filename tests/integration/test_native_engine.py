@@ -86,6 +86,7 @@ def test_clients_that_come_later_have_connections_of_their_own():
     assert log.metadata["control"][0]["what"] == "clients"
 
 
+@pytest.mark.alone
 def test_a_burst_does_not_use_up_the_slots_of_the_ceiling():
     control = Control()
     for at in (0.3, 0.5, 0.7):
@@ -108,6 +109,23 @@ def test_a_pause_leaves_no_burst_above_the_ceiling_behind():
         log = native.run(wanted, control=control)
     sent = sorted(log.column("sent_ns"))
     assert max(sum(at <= other < at + 100 * MS for other in sent) for at in sent) <= 14
+
+
+def test_waiting_for_a_connection_is_lag_and_not_the_generators_own():
+    """Twenty are due at once, and one connection serves them: each waits for all before it."""
+
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(0.02)
+        reply(connection)
+
+    with serving(slowly) as port:
+        wanted = scenario(port, Saturate(), 20, duration_ns=500 * MS, max_connections=1)
+        log = native.run(wanted, control=Control())
+    audit = log.metadata["audit"]
+    assert audit["connection_wait_p50_ns"] >= 100 * MS
+    assert audit["own_lag_p50_ns"] * 2 < audit["connection_wait_p50_ns"]
+    assert audit["waited"] >= 19
+    assert any("waited for a connection" in told for told in log.metadata["warnings"])
 
 
 @pytest.mark.alone

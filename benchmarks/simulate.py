@@ -2,7 +2,8 @@
 
     python benchmarks/simulate.py [PART ...] [--rounds N] [--seconds S] [--path FOLDER ...]
 
-The load has one processor and nginx, which answers 200 to everything, another.
+The load has one processor, and a server that answers 200 to everything another:
+what it uses of that (`server`) shows whether the load bounds the rate.
 Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first
 says the machine and the method. Whoever is measured has a turn in each round, in
 an order that rotates; medians throughout. Where a peer is named, `ratio` is how

@@ -6,7 +6,7 @@ from typing import Any
 
 from enforcing.measuring import Figure, figure
 
-from simulating.server import serving
+from simulating.server import Server
 from simulating.testers import simulate
 
 RATE = 20_000
@@ -18,7 +18,7 @@ def measure(rounds: int, seconds: int) -> Iterator[Figure]:
     audits: list[dict[str, Any]] = []
     sent: list[float] = []
     invalid = 0
-    with serving() as server:
+    with Server() as server:
         for _ in range(rounds):
             _, said = simulate(
                 server.url, seconds, "--behaviour=poisson", f"--rate={RATE}", f"--clients={CLIENTS}"

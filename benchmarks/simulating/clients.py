@@ -10,7 +10,7 @@ from enforcing.measuring import Figure, figure
 
 from rateproof.events import read_log
 from simulating.programs import Missing, Ran
-from simulating.server import Server, serving
+from simulating.server import Server
 from simulating.testers import simulate
 
 MANY, FEW = 1_000_000, 1_000
@@ -27,7 +27,7 @@ def measure(rounds: int, seconds: int) -> Iterator[Figure]:
     """
     peaks: dict[int, list[int]] = {MANY: [], FEW: []}
     starts, lags = [], []
-    with tempfile.TemporaryDirectory() as folder, serving() as server:
+    with tempfile.TemporaryDirectory() as folder, Server() as server:
         log = Path(folder) / "log.parquet"
         for _ in range(rounds):
             for clients in (MANY, FEW):

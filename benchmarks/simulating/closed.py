@@ -9,7 +9,7 @@ from statistics import median
 from enforcing.measuring import Figure, figure, ratios
 
 from simulating.programs import Missing
-from simulating.server import serving
+from simulating.server import Server
 from simulating.testers import PEERS, Rateproof, Tester
 from simulating.turns import Turn, in_turn
 
@@ -22,7 +22,7 @@ WANTED = {
 
 def measure(rounds: int, seconds: int) -> Iterator[Figure]:
     """Requests a second and processor time a request, ours and the peers'."""
-    with tempfile.TemporaryDirectory() as folder, serving() as server:
+    with tempfile.TemporaryDirectory() as folder, Server() as server:
         ours = Rateproof()
         logging = Rateproof(LOGGING, Path(folder) / "log.parquet")
         peers = list(_peers())
@@ -46,6 +46,8 @@ def _alone(name: str, turns: list[Turn]) -> Iterator[Figure]:
     for kind in ("user", "system"):
         value = median(getattr(turn, f"{kind}_us") for turn in turns)
         yield figure(f"{name}, {kind} time", value, "us/request")
+    share = median(turn.server for turn in turns)
+    yield figure(f"{name}, server", share, "share", wanted="<= 0.9")
 
 
 def _peers() -> Iterator[Tester]:

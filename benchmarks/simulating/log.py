@@ -8,14 +8,14 @@ from statistics import median
 from enforcing.measuring import Figure, figure, ratios
 
 from rateproof.events import read_log
-from simulating.server import serving
+from simulating.server import Server
 from simulating.testers import Rateproof
 from simulating.turns import in_turn
 
 
 def measure(rounds: int, seconds: int) -> Iterator[Figure]:
     """With and without, in turn."""
-    with tempfile.TemporaryDirectory() as folder, serving() as server:
+    with tempfile.TemporaryDirectory() as folder, Server() as server:
         path = Path(folder) / "log.parquet"
         without, writing = Rateproof("without"), Rateproof("with", path)
         turns = in_turn([without, writing], server, rounds, seconds)

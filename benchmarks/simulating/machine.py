@@ -25,7 +25,7 @@ def describe(rounds: int, seconds: int) -> Figure:
         "wanted": None,
         "machine": f"{model[1] if model else platform.machine()}, Linux {platform.release()}, "
         f"Python {platform.python_version()}",
-        "method": f"load on processor {LOAD}, nginx (1 worker, return 200) on {SERVER}; "
+        "method": f"load on processor {LOAD}, a server that does the least on {SERVER}; "
         f"{rounds} rounds in rotated order, {seconds} s a turn; medians; processor time of whole "
         "programs, their start included",
     }

@@ -12,11 +12,12 @@ CONNECTIONS = 64
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn: requests a second, and processor time in us of each request."""
+    """One turn: requests a second, processor time in us of each request, and the server's share of its own."""
 
     rate: float
     user_us: float
     system_us: float
+    server: float
 
 
 def in_turn(
@@ -32,8 +33,9 @@ def in_turn(
 
 
 def _turn(tester: Tester, server: Server, seconds: int) -> Turn:
-    before = server.counted()
+    before, used_s = server.counted(), server.used_s()
     ran, requests, took = tester.turn(server.url, CONNECTIONS, seconds)
+    used_s = server.used_s() - used_s
     counted = server.counted() - before - 1
     # At its end a tester may leave a request on each connection uncounted.
     if requests == 0 or not requests <= counted <= requests + 2 * CONNECTIONS:
@@ -42,4 +44,5 @@ def _turn(tester: Tester, server: Server, seconds: int) -> Turn:
         rate=requests / took,
         user_us=ran.user_s / requests * 1e6,
         system_us=ran.system_s / requests * 1e6,
+        server=used_s / took,
     )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from pkgutil import resolve_name
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from rateproof import __version__, linux
 from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.folders import scratch
 
 HERE: Final = "dask"
 """The name of a cluster that is started on this machine, and goes at the end."""
@@ -214,8 +214,8 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
     from distributed import LocalCluster
 
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="rateproof-dask-"))
-        stack.enter_context(dask.config.set({**_LEAN, "temporary-directory": folder}))
+        folder = stack.enter_context(scratch())
+        stack.enter_context(dask.config.set({**_LEAN, "temporary-directory": str(folder)}))
         with _interrupts_later():
             cluster = stack.enter_context(
                 LocalCluster(
@@ -224,11 +224,11 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
                     memory_limit=0,
                     dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
                     scheduler_kwargs={"dashboard": False},
-                    local_directory=folder,
+                    local_directory=str(folder),
                     silence_logs=logging.CRITICAL,
                 )
             )
-        yield Path(folder), cluster
+        yield folder, cluster
 
 
 def _ask(address: str) -> None:

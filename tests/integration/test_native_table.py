@@ -15,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -381,6 +382,12 @@ def test_an_idle_child_does_not_inherit_the_lock_of_a_killed_parent(path):
 # Killed and stopped
 
 
+def unread(worker: subprocess.Popen[str]) -> int:
+    """Bytes that it wrote and nobody read yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(worker.stdout, termios.FIONREAD, bytes(4)))
+    return count
+
+
 def killed_at_random(spawn, path, quota, *, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     figures = (quota.algorithm, quota.limit, quota.window_ns)
@@ -398,8 +405,9 @@ def killed_at_random(spawn, path, quota, *, kills: int, seed: int) -> None:
         victim.kill()
         reports.append(victim.communicate(timeout=BOUND_S)[0])
         workers.append(start())
-    died = time.monotonic_ns()
-    time.sleep(0.1)
+    died, before = time.monotonic_ns(), sum(map(unread, workers))
+    while sum(map(unread, workers)) < before + 1_000:  # many lines, a few of which began earlier
+        time.sleep(0.01)
     for worker in workers:
         worker.kill()
         reports.append(worker.communicate(timeout=BOUND_S)[0])

@@ -107,17 +107,18 @@ def test_tasks_that_wait_for_a_hung_server_all_give_up_in_time(valkey, url):
     reasons, spent = asyncio.run(main())
     valkey.send(signal.SIGCONT)
     assert reasons == {"error"}
-    assert spent < 100 * TIMEOUT_S, "not one after the other"
+    assert spent < 400 * TIMEOUT_S, "not one after the other"
 
 
-def test_killed_and_restarted_under_load_it_admits_at_most_one_limit_more(valkey, url):
+def test_killed_and_restarted_under_load_it_admits_at_most_one_limit_more(valkey):
     """It comes back empty, as a replica would that had received nothing yet."""
     limit = 50
     found = []
     over = threading.Event()
 
     def load():
-        with Limiter(f"{limit} per hour", store=url) as limiter:
+        # With patience: what timed out would be charged, and counted by nobody.
+        with Limiter(f"{limit} per hour", store=valkey.store) as limiter:
             while not over.is_set():
                 found.append(limiter.hit("one"))
                 time.sleep(0.0005)

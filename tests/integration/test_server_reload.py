@@ -73,6 +73,12 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def send_until(self, enough):
+        """Let them send until what was seen is enough, or for a minute."""
+        deadline = time.monotonic() + 60
+        while not enough(list(self.events)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+
     def _client(self, number):
         key = f"client-{number % 8}"  # two connections each
         with contextlib.closing(self._server.connect()) as connection:
@@ -108,6 +114,10 @@ def outcome(events, policy):
     return judge(log, Policy.parse(policy), claims=claim).outcome
 
 
+def after(events, instant_ns):
+    return [event for event in events if event[1] > instant_ns]
+
+
 def spread(events):
     """Admitted requests of each client."""
     passed = dict.fromkeys((key for key, *_ in events), 0)
@@ -120,14 +130,14 @@ def spread(events):
 def test_a_tighter_policy_under_load_loses_no_request_and_forgets_no_admission(configured, flavour):
     running = configured(flavour, "5 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
-        time.sleep(0.7)
+        load.send_until(lambda seen: outcome(seen, "3 per 1s") == "violated")
         running.reload("3 per 1s")
         after_ns = time.monotonic_ns()
-        time.sleep(3.5)
+        load.send_until(lambda seen: min(spread(after(seen, after_ns)), default=0) >= 6)
     assert not load.broken
     assert {status for *_, status in load.events} == {200, 503}
     assert outcome(load.events, "5 per 1s") == "consistent"
-    since = [event for event in load.events if event[1] > after_ns]
+    since = after(load.events, after_ns)
     assert outcome(since, "3 per 1s") == "consistent"
     assert outcome(load.events, "3 per 1s") == "violated", "the load does not press"
     assert min(spread(since)) >= 6, "what the new policy allows is admitted"
@@ -140,12 +150,13 @@ def test_a_looser_policy_under_load_is_felt_after_one_old_window(configured, fla
         time.sleep(0.7)
         running.reload("5 per 1s")
         after_ns = time.monotonic_ns()
-        time.sleep(4)
+        late_ns = after_ns + 2.5 * SECOND
+        load.send_until(lambda seen: outcome(after(seen, late_ns), "3 per 1s") == "violated")
     assert not load.broken
     assert outcome(load.events, "5 per 1s") == "consistent"
     before = [event for event in load.events if event[2] < after_ns + SECOND]
     assert outcome(before, "3 per 1s") == "consistent"
-    late = [event for event in load.events if event[1] > after_ns + 2.5 * SECOND]
+    late = after(load.events, late_ns)
     assert outcome(late, "3 per 1s") == "violated", "the old limit still holds"
 
 
@@ -198,9 +209,9 @@ def test_many_reloads_in_a_row_end_with_the_last(configured):
             running.reload(f"{limit} per 1s")
         time.sleep(2.2)
         last_ns = time.monotonic_ns()
-        time.sleep(2)
+        load.send_until(lambda seen: min(spread(after(seen, last_ns)), default=0) >= 2)
     assert not load.broken
-    late = [event for event in load.events if event[1] > last_ns]
+    late = after(load.events, last_ns)
     assert outcome(late, "1 per 1s") == "consistent"
     assert min(spread(late)) >= 1
 

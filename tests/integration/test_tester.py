@@ -208,19 +208,20 @@ def test_our_own_server_is_not_started_beside_another(tester, server, free_port)
 def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_port, tmp_path):
     process = tester(free_port, *QUICK, "--self", "--no-shrink")
     wait_for_text(tmp_path / SUMMARY, "iteration 1")
-    time.sleep(0.5)
+    time.sleep(0.5)  # into the next, as a rule
     (child,) = children(process.pid)
     os.kill(child, signal.SIGKILL)
-    text = wait_for_text(tmp_path / SUMMARY, "iteration 3")
+    text = wait_for_text(tmp_path / SUMMARY, "killed by signal 9")
+    died = text.count("\niteration ")
+    text = wait_for_text(tmp_path / SUMMARY, f"\niteration {died + 1}")
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
-    second = text[text.index("iteration 2") : text.index("iteration 3")]
-    third = text[text.index("iteration 3") :]
-    assert "killed by signal 9" in second
-    assert "server died: 1" in second
-    assert "crashes   none" in third
-    assert "200:" in third, "the restarted server answers"
+    *_, last, after = text.split("\niteration ")[: died + 2]
+    assert "killed by signal 9" in last
+    assert "server died: 1" in last
+    assert "crashes   none" in after
+    assert "200:" in after, "the restarted server answers"
     assert "violated" not in text, "a crash loosens nothing"
 
 
@@ -283,9 +284,9 @@ def test_a_signal_stops_it_with_totals(tester, server, free_port, tmp_path, numb
     assert process.returncode == 2, errors
     text = (tmp_path / SUMMARY).read_text()
     assert "stopped   after" in text
-    assert output.startswith("total of 2 iterations\n")
+    assert re.match(r"total of \d+ iterations\n", output)
     totals, _, line = output.strip().rpartition("\n")
-    assert line.startswith("NOT TESTED: bursts around a window's end, many other clients; ")
+    assert line.startswith("NOT TESTED: ")
     assert f"{line}\n{totals}" in text, "the answer is last here and first there"
 
 
@@ -299,13 +300,13 @@ def test_a_kill_loses_at_most_the_iteration_in_flight_and_leaves_no_server(
     text = (tmp_path / SUMMARY).read_text()
     assert text.count("verdict   consistent") == 2
     assert text.endswith("\n\n")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", free_port)) != 0:
                 return
         time.sleep(0.1)
-    raise AssertionError("its server still listens after 15 s")
+    raise AssertionError("its server still listens after a minute")
 
 
 def test_logs_that_show_nothing_are_dropped_but_for_the_last_three(

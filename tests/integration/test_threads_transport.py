@@ -27,7 +27,7 @@ from rateproof.simulate.programs.rng import Rng
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
-from rateproof.simulate.transports import over_requests, threads
+from rateproof.simulate.transports import over_requests, thread_lane, thread_state, threads
 
 MS = 1_000_000
 SECOND = 10**9
@@ -253,8 +253,8 @@ def test_without_requests_the_error_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "requests", None)
-    for module in (threads.__name__, over_requests.__name__):
-        monkeypatch.delitem(sys.modules, module)
+    for module in (threads, thread_lane, thread_state, over_requests):
+        monkeypatch.delitem(sys.modules, module.__name__)
     with pytest.raises(InvalidArgument) as caught:
         transports.named("threads")
     assert caught.value.hint == "pip install requests"

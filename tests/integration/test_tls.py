@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -285,14 +284,15 @@ def hanging_up(connection: socket.socket) -> None:
     connection.recv(4_096)
 
 
-def silent(_connection: socket.socket) -> None:
-    time.sleep(0.6)
+def silent(connection: socket.socket) -> None:
+    while connection.recv(4_096):  # until the client gives up
+        pass
 
 
 def half(connection: socket.socket) -> None:
     connection.recv(4_096)
     connection.sendall(b"\x16\x03\x03\x40\x00\x02")  # a record of 16 KiB that never comes
-    time.sleep(0.6)
+    silent(connection)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import pickle
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof.events import judged, open_log_writer, pieces, splitter
+from rateproof.events import EventLog, judged, open_log_writer, pieces, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
@@ -47,16 +48,27 @@ def elsewhere(work, numbers):
 
 def whole_and_file(rng, tmp_path, seed):
     """A policy, a log of one run, and a file with it in row groups of any size."""
+    policy, log = whole_log(rng)
+    return policy, file_of(rng, log, tmp_path, seed)
+
+
+def whole_log(rng):
+    """A policy, and a log of one run."""
     policy = random_policy(rng)
     log = random_log(rng, policy)
     while log.same("run") is None:
         log = random_log(rng, policy)
     log.extend([event for event in random_log(rng, policy) if event.run == log[0].run])
+    return policy, log
+
+
+def file_of(rng, log, tmp_path, seed):
+    """A file of a log, in row groups of any size."""
     first, path = tmp_path / "first.parquet", tmp_path / f"{seed}.parquet"
     with open_log_writer(first, log.metadata) as writer:
         writer.write(log)
     pq.write_table(pq.read_table(first), path, row_group_size=rng.choice((1, 7, 50, 1_000)))
-    return policy, path
+    return path
 
 
 def test_pieces_matter_to_no_field_of_a_verdict(tmp_path):
@@ -86,3 +98,29 @@ def test_pieces_matter_to_no_field_of_a_verdict(tmp_path):
     assert seen["violated"] > 1
     assert samples(4) < 40 or seen["inconclusive"] > 1
     assert samples(4) < 400 or seen["headers"] > 1
+
+
+def test_the_order_of_rows_matters_to_no_field_of_a_verdict(tmp_path):
+    seen = Counter()
+    for seed in range(samples(8)):
+        rng = random.Random(seed)
+        policy, log = whole_log(rng)
+        # Of requests that are the same but for their numbers, which is shown is not told.
+        events = {(event.key, event.sent_ns, event.received_ns): event for event in log}.values()
+        events = [replace(event, sequence=at + 1) for at, event in enumerate(events)]
+        claims = rng.choice((CLAIMS, ALL_CLAIMS))
+        verdicts = []
+        for count in (0, 0, 1, rng.choice((2, 64))):
+            shuffled = EventLog(log.metadata)
+            shuffled.extend(events)
+            if count:
+                path = file_of(rng, shuffled, tmp_path, f"{seed} {count}")
+                verdict, _ = judged_in_pieces(path, count, 20, None, policy, claims=claims)
+            else:
+                verdict = judge(shuffled, policy, claims=claims)
+            verdicts.append(verdict.to_json())
+            rng.shuffle(events)
+        for verdict in verdicts:
+            assert verdict == verdicts[0], seed
+        seen["several"] += len(verdicts[0]["evidence"]) > 1
+    assert seen["several"]

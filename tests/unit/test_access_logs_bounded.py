@@ -48,7 +48,7 @@ def check(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def little(monkeypatch):
     """200 rows are as many as 1,000,000 are, and go to pieces."""
-    monkeypatch.setattr(bounded, "_BYTES_A_ROW", 350_000)
+    monkeypatch.setattr(bounded, "BYTES_A_ROW", 350_000)
     monkeypatch.setattr(bounded, "_LEAST_ROWS", 200)
     monkeypatch.setattr("rateproof.events.lines._BLOCK", 5_000)
     monkeypatch.setattr(splitter, "_BYTES_A_ROW", 120_000)

@@ -29,7 +29,10 @@ from rateproof.events.judged import LONG
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
+from rateproof.folders import scratch
 from rateproof.prove import judge
+from rateproof.prove import pieces as surveying
+from rateproof.prove.pieces import survey_piece
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -275,6 +278,64 @@ def test_a_check_that_is_killed_goes_on_with_the_pieces_it_had(check, log, tmp_p
     assert (code, out) == check(log, "--json", "--memory", "10GB")[:2]
 
 
+KILLED_MEANWHILE = """
+import os, signal, sys
+from rateproof import cli
+from rateproof.prove import pieces
+survey, seen = pieces.survey_piece, []
+def killed_at_the_third(*given, **named):
+    seen.append(given)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return survey(*given, **named)
+pieces.survey_piece = killed_at_the_third
+cli.main(["check", *sys.argv[1:]])
+"""
+
+
+def killed_meanwhile(log, folder):
+    words = [sys.executable, "-c", KILLED_MEANWHILE, str(log), *MEMORY]
+    killed = subprocess.run(words, check=False, env=os.environ | {"TMPDIR": str(folder)})
+    assert killed.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def surveyed(monkeypatch):
+    """The numbers of the pieces that are judged in this process."""
+    survey, numbers = survey_piece, []
+
+    def noted(pieces, number, **named):
+        numbers.append(number)
+        return survey(pieces, number, **named)
+
+    monkeypatch.setattr(surveying, "survey_piece", noted)
+    return numbers
+
+
+def test_a_piece_that_was_judged_before_the_kill_is_not_judged_again(
+    check, log, tmp_path, surveyed
+):
+    killed_meanwhile(log, tmp_path)
+    found = check(log, "--json", *MEMORY)[:2]
+    assert surveyed == [2, 3, 4]
+    assert found == check(log, "--json", "--memory", "10GB")[:2]
+
+
+def test_a_result_of_another_question_or_a_damaged_one_is_not_used(check, log, tmp_path, surveyed):
+    killed_meanwhile(log, tmp_path)
+    (left,) = tmp_path.iterdir()
+    first, _ = sorted(left.glob("*-[01]"), key=lambda path: path.name[-1])
+    stored = first.read_bytes()
+    first.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
+    kept = shutil.copytree(left, tmp_path.with_name(f"{tmp_path.name}-kept") / left.name)
+    check(log, *MEMORY)
+    assert surveyed == [0, 2, 3, 4]
+    surveyed.clear()
+    shutil.copytree(kept, left, copy_function=shutil.copy2)
+    check(log, "--policy", "6 per 5s", *MEMORY)
+    assert surveyed == [0, 1, 2, 3, 4]
+
+
 def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
     place, piece = Workplace(tmp_path), tmp_path / "2.parquet"
     assert place.noted() is None
@@ -358,12 +419,81 @@ def test_several_logs_in_parquet_are_refused_by_name(check, log):
     assert "check each log by itself" in err
 
 
-def test_a_log_that_no_memory_bounds_is_said_to_be_one(check, tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "log.jsonl"
-    path.write_text('{"key": "a", "sent_ns": 1, "received_ns": 2000000, "status": 200}\n')
+@pytest.fixture(scope="module")
+def lines(log, tmp_path_factory):
+    """The same log as JSON lines, what is known of the run between and after its events."""
+    rows = read_log(log)
+    path = tmp_path_factory.mktemp("lines") / "big.jsonl"
+    with open_log_writer(path, {"fresh_keys": True}) as writer:
+        writer.write(rows.take(range(100_000)))
+        writer.note({"policy": "5 per 5s"})
+        writer.write(rows.take(range(100_000, len(rows))))
+        writer.note({"valid": True})
+    return path
+
+
+def test_json_lines_obey_memory_and_have_the_same_verdict(check, log, lines):
+    code, out, err = check(lines, "--json", "--memory", "10GB")
+    assert (code, "as it is read" in err) == (1, False)
+    again, parted, err = check(lines, "--json", *MEMORY)
+    assert (again, json.loads(parted)) == (code, json.loads(out))
+    assert "the log does not fit in 190 MB: it goes to" in err
+    assert "200,406 requests do not fit in 190 MB: 5 pieces by key" in err
+    assert check(log, "--json", *MEMORY)[:2] == (code, out)
+
+
+LINE = b'{"key":"a","sent_ns":1,"received_ns":2000000,"status":200}\n'
+LITTLE = "--memory", "100MB"  # the program takes more: all lines go to a file
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (b'{"key": "a", "sent_ns": 1}\n', ", line 2: "),
+        (LINE[:-2], ", line 2 is cut off"),
+        (LINE.replace(b"}", b',"error":"\\ud800"}'), " has text that UTF-8 cannot hold"),
+        (
+            LINE.replace(b"}", b',"sequence":7}') * 2,
+            ", row 3: sequence 7 of run 0 is there a second time",
+        ),
+    ],
+)
+def test_what_is_wrong_with_lines_is_told_by_their_name(check, tmp_path_factory, wrong, told):
+    path = tmp_path_factory.mktemp("wrong") / "wrong.jsonl"
+    path.write_bytes(LINE + wrong)
+    code, _, err = check(path, *LITTLE)
+    assert code == 65
+    assert f"{path}{told}" in err
+
+
+def test_a_log_of_another_tool_is_said_to_be_read_whole(check, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "log.csv"
+    path.write_text("1700000000000000000,200,2000000,0,0,,,,0,GET,http://h/?clientId=a,\n")
     told = f"hint: --memory plays no part: {path} is read whole"
     assert told in check(path, "--memory", "1GB")[2]
     assert "--memory" not in check(path)[2]
     served = path.with_name("access.log")
     served.write_text('192.0.2.1 - - [30/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 6\n')
     assert "--memory" not in check(served, "--memory", "1GB")[2]
+
+
+HOLDER = """
+import os, signal
+from rateproof.folders import scratch
+with scratch() as folder:
+    (folder / "rows").write_bytes(b"rows")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_folder_of_a_process_that_was_killed_goes_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch() as used:
+        subprocess.run(
+            [sys.executable, "-c", HOLDER], check=False, env=os.environ | {"TMPDIR": str(tmp_path)}
+        )
+        (left,) = set(tmp_path.iterdir()) - {used}
+        assert (left / "rows").exists()
+        with scratch() as own:
+            assert set(tmp_path.iterdir()) == {used, own}
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::large_pages;
-use crate::seen::{Kind, NEVER, Request, Row, TIME_LIMIT};
+use crate::seen::{Kind, NEVER, Name, Request, Row, TIME_LIMIT};
 
 /// Logs of so many rows are not grouped.
 pub const MOST_ROWS: usize = 1 << 30;
@@ -22,15 +22,17 @@ const NO_END: i64 = i64::MIN;
 pub struct Counting {
     of_code: Vec<u32>,
     order: Vec<usize>,
+    digests: Vec<u64>,
 }
 
 impl Counting {
-    /// For keys whose codes are below `codes`.
+    /// For keys with these digests, by code.
     #[must_use]
-    pub fn new(codes: usize) -> Self {
+    pub fn new(digests: Vec<u64>) -> Self {
         Self {
-            of_code: vec![0; codes],
+            of_code: vec![0; digests.len()],
             order: Vec::new(),
+            digests,
         }
     }
 
@@ -64,7 +66,12 @@ impl Counting {
             longest_ns: None,
             backwards: false,
             groups: Groups {
-                codes: self.order,
+                names: (self.order.into_iter())
+                    .map(|code| Name {
+                        digest: self.digests[code],
+                        code,
+                    })
+                    .collect(),
                 ends,
                 requests: large_pages::zeros(at as usize),
                 settled: false,
@@ -128,7 +135,7 @@ impl Placing {
 
 /// A log by key, in the order in which the keys appeared.
 pub struct Groups {
-    codes: Vec<usize>,
+    names: Vec<Name>,
     ends: Vec<usize>,
     requests: Vec<Packed>,
     /// True once times are counted from the earliest, and each key's requests are in order.
@@ -143,12 +150,7 @@ pub struct Groups {
 impl Groups {
     /// Number of keys.
     pub fn keys(&self) -> usize {
-        self.codes.len()
-    }
-
-    /// The code of a key, by its number in order of appearance.
-    pub(crate) fn code(&self, number: usize) -> usize {
-        self.codes[number]
+        self.names.len()
     }
 
     /// Number of rows of a kind.
@@ -161,13 +163,13 @@ impl Groups {
         self.longest_ns
     }
 
-    /// Shows every key, on at most so many threads: its number, its code and its requests by
-    /// sending time. Each thread has a viewer of its own, to which keys come in order.
+    /// Shows every key, on at most so many threads: its name and its requests by sending time.
+    /// Each thread has a viewer of its own.
     pub(crate) fn each_key<V: Send>(
         &mut self,
         threads: usize,
         viewer: impl Fn() -> V + Sync,
-        show: impl Fn(&mut V, [usize; 2], &[Request]) + Sync,
+        show: impl Fn(&mut V, Name, &[Request]) + Sync,
     ) -> Vec<V> {
         let origin = (!self.settled).then_some(self.first_ns);
         let chunks = self.chunks();
@@ -179,8 +181,8 @@ impl Groups {
                 let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(chunk) = next else { return viewer };
                 let mut rest = chunk.requests;
-                let (mut number, mut begin) = (chunk.first, chunk.begin);
-                for (&code, &end) in chunk.codes.iter().zip(chunk.ends) {
+                let mut begin = chunk.begin;
+                for (&name, &end) in chunk.names.iter().zip(chunk.ends) {
                     let (packed, behind) = rest.split_at_mut(end - begin);
                     (rest, begin) = (behind, end);
                     if let Some(first_ns) = origin {
@@ -188,8 +190,7 @@ impl Groups {
                     }
                     requests.clear();
                     requests.extend(packed.iter().map(unpacked));
-                    show(&mut viewer, [number, code], &requests);
-                    number += 1;
+                    show(&mut viewer, name, &requests);
                 }
             }
         };
@@ -210,16 +211,15 @@ impl Groups {
         let mut chunks = Vec::new();
         let mut rest = self.requests.as_mut_slice();
         let (mut first, mut begin) = (0, 0);
-        for key in 0..self.codes.len() {
+        for key in 0..self.names.len() {
             let held = self.ends[key] - begin;
-            if held < ROWS && key + 1 < self.codes.len() {
+            if held < ROWS && key + 1 < self.names.len() {
                 continue;
             }
             let (requests, behind) = rest.split_at_mut(held);
             chunks.push(Chunk {
-                first,
                 begin,
-                codes: &self.codes[first..=key],
+                names: &self.names[first..=key],
                 ends: &self.ends[first..=key],
                 requests,
             });
@@ -229,12 +229,11 @@ impl Groups {
     }
 }
 
-/// The requests of consecutive keys, from number `first` on.
+/// The requests of some keys.
 struct Chunk<'a> {
-    first: usize,
     /// Number of requests before it.
     begin: usize,
-    codes: &'a [usize],
+    names: &'a [Name],
     ends: &'a [usize],
     requests: &'a mut [Packed],
 }

@@ -1,17 +1,17 @@
 //! The first few keys in some order, whatever the number of threads that looked.
 
+use crate::seen::Name;
+
 /// Number that is kept of each order.
 const MOST: usize = 5;
 
-/// A key and what ranks it; of equal ranks, the key that appeared first leads.
+/// A key and what ranks it; of equal ranks, the key with the least name leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leader {
     /// The value that it is ordered by, the least first.
     pub rank: i64,
-    /// The number of the key in order of appearance.
-    pub number: usize,
-    /// The code of the key.
-    pub code: usize,
+    /// The key.
+    pub name: Name,
     /// The quota that gave it its rank.
     pub quota: usize,
 }
@@ -52,8 +52,10 @@ mod tests {
         for number in numbers {
             leaders.add(Leader {
                 rank: (number as i64 * 7) % 5,
-                number,
-                code: number,
+                name: Name {
+                    digest: number as u64,
+                    code: 0,
+                },
                 quota: 0,
             });
         }
@@ -66,7 +68,7 @@ mod tests {
         assert!(
             whole
                 .iter()
-                .map(|leader| leader.number)
+                .map(|leader| leader.name.digest)
                 .eq([0, 5, 10, 15, 20])
         );
         for step in 1..20 {

@@ -34,4 +34,4 @@ pub use pressure::Pressure;
 pub use promises::{Broken, Fields, Promised, Promises, Said, Sayings, Terms, promises};
 pub use report::{Model, Rejections, Report, Rules, Suspect};
 pub use screen::screen;
-pub use seen::{Kind, Row, Seen};
+pub use seen::{Kind, Name, Row, Seen};

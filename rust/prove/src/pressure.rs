@@ -1,7 +1,7 @@
 //! The pressure of a log on one quota: the figures of `rateproof.prove.power.pressure`.
 
 use crate::gaps::Stair;
-use crate::seen::{Seen, TIME_LIMIT};
+use crate::seen::{Name, Seen, TIME_LIMIT};
 use crate::windows::{most_nested, most_touching, tightest_nest};
 
 /// Steps that are tried of a staircase that lags.
@@ -19,7 +19,7 @@ pub(crate) struct Asked<'a> {
     pub flat: bool,
 }
 
-/// The most that any one key asked of one quota. Keys are numbers in order of appearance.
+/// The most that any one key asked of one quota.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
     /// Most requests that may lie in one window.
@@ -32,8 +32,8 @@ pub struct Pressure {
     pub tightest_ns: Option<i64>,
     /// True if any key may have asked for more than was allowed.
     pub stressed: bool,
-    /// The first key with that tightest time, or else with the most attempts, if any.
-    pub key: Option<usize>,
+    /// The key of the least name with that tightest time, or else with the most attempts, if any.
+    pub key: Option<Name>,
 }
 
 /// Time beyond the window in which a key got, and asked for, more than is allowed.
@@ -45,15 +45,17 @@ pub(crate) struct Margins {
 }
 
 impl Pressure {
-    /// Adds what a key asked. Keys are added in order, some of them left out.
-    pub(crate) fn add(&mut self, key: usize, stair: &Stair, asked: &Asked<'_>) -> Margins {
+    /// Adds what a key asked.
+    pub(crate) fn add(&mut self, key: Name, stair: &Stair, asked: &Asked<'_>) -> Margins {
         let window = window(stair, 1);
         // Figures that cannot exceed those there are not worth counting.
         let mut figures = Pressure {
             key: Some(key),
             ..Pressure::default()
         };
-        if may_exceed(asked.starts, asked.ends, window, self.attempts) {
+        // Where they lead, the name decides among equals.
+        let fewer = self.attempts - usize::from(self.attempts > 0 && self.tightest_ns.is_none());
+        if may_exceed(asked.starts, asked.ends, window, fewer) {
             figures.attempts = most_touching(asked.starts, asked.ends, window);
         }
         if !self.stressed {
@@ -89,7 +91,7 @@ impl Pressure {
         }
     }
 
-    /// The most of both; `key` as if keys had been added one after the other.
+    /// The most of both.
     pub(crate) fn join(&mut self, other: &Self) {
         let lead = match (self.tightest_ns, other.tightest_ns) {
             (None, None) if self.attempts == other.attempts => self.earlier(other),
@@ -111,7 +113,7 @@ impl Pressure {
     }
 
     /// The key that comes first of two with equal figures; no key's figures are equal to none.
-    fn earlier(&self, other: &Self) -> Option<usize> {
+    fn earlier(&self, other: &Self) -> Option<Name> {
         if self.attempts == 0 && self.tightest_ns.is_none() {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::groups::Groups;
-use crate::seen::{Kind, Request, TIME_LIMIT};
+use crate::seen::{Kind, Name, Request, TIME_LIMIT};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const MILLION: i64 = 1_000_000;
@@ -137,8 +137,8 @@ pub struct Promises {
     pub judged: [u64; 4],
     /// Number of them that did not come true.
     pub broken: u64,
-    /// The first of those, each with the number of its key.
-    pub first: Vec<(usize, Broken)>,
+    /// Those of the keys with the least names.
+    pub first: Vec<(Name, Broken)>,
 }
 
 /// The question asked of every key.
@@ -164,8 +164,8 @@ pub fn promises(
     let viewers = groups.each_key(
         threads,
         || (Promises::default(), Places::default()),
-        |(found, places), [number, _], requests| {
-            found.add(number, requests, &meanings, asked, places);
+        |(found, places), name, requests| {
+            found.add(name, requests, &meanings, asked, places);
         },
     );
     let mut all = Promises::default();
@@ -176,8 +176,7 @@ pub fn promises(
         all.broken += found.broken;
         all.first.extend(found.first);
     }
-    all.first.sort_by_key(|(number, _)| *number);
-    all.first.truncate(asked.most);
+    all.keep(asked.most);
     all
 }
 
@@ -185,7 +184,7 @@ impl Promises {
     /// Adds what is found of a key.
     fn add(
         &mut self,
-        number: usize,
+        name: Name,
         answers: &[Request],
         meanings: &[Meaning],
         asked: Promised,
@@ -205,18 +204,29 @@ impl Promises {
         };
         places.rebuild(answers, asked.terms);
         let mut key = Key::new(answers, asked.terms, known, places);
+        let mut told = 0;
         for answer in answers.iter().filter(says) {
             let meaning = &meanings[answer.said as usize - 1];
             for (rule, look) in key.looks(answer, meaning).into_iter().enumerate() {
                 let Some((seen, broken)) = look else { continue };
                 self.judged[rule] += 1;
                 self.broken += u64::from(broken);
-                if broken && self.first.len() < asked.most {
+                if broken && told < asked.most {
                     let said = answer.row;
-                    self.first.push((number, Broken { rule, said, seen }));
+                    self.first.push((name, Broken { rule, said, seen }));
+                    told += 1;
                 }
             }
         }
+        if told > 0 {
+            self.keep(asked.most);
+        }
+    }
+
+    /// Keeps so many broken statements.
+    fn keep(&mut self, most: usize) {
+        self.first.sort_by_key(|(name, _)| *name);
+        self.first.truncate(most);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::gaps::Stair;
 use crate::leaders::Leaders;
 use crate::orders::Log;
 use crate::pressure::Pressure;
+use crate::seen::Name;
 
 /// The terms by which rejections are judged.
 #[derive(Clone, Debug)]
@@ -57,10 +58,8 @@ pub struct Rules {
 /// A key that a search has to look at, or would spend something on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
-    /// Its number in order of appearance.
-    pub number: usize,
-    /// The code of the key.
-    pub code: usize,
+    /// The key.
+    pub name: Name,
     /// Was too much admitted, for the clocks as they may be?
     pub tolerated: Clearance,
     /// The same, had the clocks agreed.
@@ -92,7 +91,7 @@ pub struct Report {
     pub wrong_if_exact: bool,
     /// True if a rejection would be wrong, had no unknown request been admitted.
     pub wrong_if_unknown: bool,
-    /// In order of appearance.
+    /// By name.
     pub suspects: Vec<Suspect>,
 }
 

@@ -15,7 +15,7 @@ use crate::groups::Groups;
 use crate::leaders::Leader;
 use crate::pressure::{Asked, Pressure};
 use crate::report::{Rejections, Report, Rules, Suspect};
-use crate::seen::{NEVER, Request, Seen};
+use crate::seen::{NEVER, Name, Request, Seen};
 use crate::together::{Requests, explained};
 use crate::windows::tightest_nest;
 
@@ -26,7 +26,7 @@ pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
     let examiners = groups.each_key(
         threads,
         || Examiner::new(rules, longest_ns, first_ns),
-        |examiner, key, requests| examiner.key(key, requests),
+        |examiner, name, requests| examiner.key(name, requests),
     );
     let mut report = (examiners.into_iter())
         .map(|examiner| examiner.report)
@@ -35,14 +35,9 @@ pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
             report
         })
         .expect("at least one looked");
-    report
-        .suspects
-        .sort_unstable_by_key(|suspect| suspect.number);
+    report.suspects.sort_unstable_by_key(|suspect| suspect.name);
     for suspect in &mut report.suspects {
         suspect.broken = (suspect.broken).map(|(from, to)| (first_ns + from, first_ns + to));
-    }
-    for pressure in &mut report.pressure {
-        pressure.key = pressure.key.map(|number| groups.code(number));
     }
     report
 }
@@ -79,7 +74,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// Looks at a key, whose requests are in order.
-    fn key(&mut self, [number, code]: [usize; 2], requests: &[Request]) {
+    fn key(&mut self, name: Name, requests: &[Request]) {
         let mut kinds = mem::take(&mut self.kinds);
         for kind in &mut kinds {
             kind.resize(kind.len().max(requests.len()), Seen::default());
@@ -93,10 +88,9 @@ impl<'a> Examiner<'a> {
         }
         let [admitted, rejected, unknown] = [0, 1, 2].map(|kind| &kinds[kind][..lengths[kind]]);
         let flat = admitted.is_sorted_by_key(|seen| seen.end);
-        self.press([number, code], requests, admitted, flat);
+        self.press(name, requests, admitted, flat);
         let mut suspect = Suspect {
-            number,
-            code,
+            name,
             tolerated: Some(0),
             exact: Some(0),
             unknown: Some(0),
@@ -142,13 +136,7 @@ impl<'a> Examiner<'a> {
         self.kinds = kinds;
     }
 
-    fn press(
-        &mut self,
-        [number, code]: [usize; 2],
-        requests: &[Request],
-        admitted: &[Seen],
-        flat: bool,
-    ) {
+    fn press(&mut self, name: Name, requests: &[Request], admitted: &[Seen], flat: bool) {
         self.starts.clear();
         (self.starts).extend(requests.iter().map(|request| request.sent));
         self.ends.clear();
@@ -167,15 +155,10 @@ impl<'a> Examiner<'a> {
             flat,
         };
         let report = &mut self.report;
-        let leader = |rank, quota| Leader {
-            rank,
-            number,
-            code,
-            quota,
-        };
+        let leader = |rank, quota| Leader { rank, name, quota };
         let (mut got, mut asks) = (None, None);
         for (quota, stair) in self.rules.exact.stairs.iter().enumerate() {
-            let margins = report.pressure[quota].add(number, stair, &asked);
+            let margins = report.pressure[quota].add(name, stair, &asked);
             got = earlier(got, margins.got_ns.map(|rank| leader(rank, quota)));
             asks = earlier(asks, margins.asked_ns.map(|rank| leader(rank, quota)));
         }

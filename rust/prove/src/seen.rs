@@ -18,6 +18,16 @@ pub enum Kind {
     Unknown,
 }
 
+/// A key. Names are ordered by digest, so that what comes first among equals does not
+/// depend on the order of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The digest of its text.
+    pub digest: u64,
+    /// Its code in the log.
+    pub code: usize,
+}
+
 /// One row of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

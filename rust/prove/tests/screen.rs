@@ -70,7 +70,7 @@ fn random_rows(random: &mut Random) -> Vec<Row> {
 }
 
 fn grouped(rows: &[Row], keys: usize) -> Option<Groups> {
-    let mut counting = Counting::new(keys);
+    let mut counting = Counting::new((0..keys as u64).collect());
     assert!(rows.iter().all(|row| counting.count(row.key)));
     let mut placing = counting.room();
     rows.iter().for_each(|row| placing.place(row, 0));
@@ -132,7 +132,10 @@ fn exactly_what_can_be_explained_is_cleared() {
         let report = screened(&rows, 1);
         let rules = rules();
         for key in 0..4 {
-            let suspect = report.suspects.iter().find(|suspect| suspect.code == key);
+            let suspect = report
+                .suspects
+                .iter()
+                .find(|suspect| suspect.name.code == key);
             let costs = suspect.map_or([Some(0); 2], |found| [found.exact, found.tolerated]);
             let stairs =
                 [&rules.exact, rules.tolerated.as_ref().unwrap()].map(|model| &model.stairs);
@@ -168,7 +171,10 @@ fn a_rejection_is_wrong_when_no_instant_of_it_sees_a_full_window() {
             };
             let wrong = |&(sent, end): &(i64, i64)| (sent..=end).all(|at| !full(at, WINDOW + 2));
             let expected = times(&rows, key, &[Kind::Rejected]).iter().any(wrong);
-            let suspect = report.suspects.iter().find(|suspect| suspect.code == key);
+            let suspect = report
+                .suspects
+                .iter()
+                .find(|suspect| suspect.name.code == key);
             assert_eq!(suspect.is_some_and(|found| found.wrong), expected);
         }
     }

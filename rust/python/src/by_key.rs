@@ -25,11 +25,11 @@ impl ByKey {
     /// None where the log is not one that can be looked at here.
     #[staticmethod]
     fn of(py: Python<'_>, columns: Columns) -> PyResult<Option<Self>> {
-        let (table, keys) = (columns.table(py)?, columns.keys);
+        let (table, digests) = (columns.table(py)?, columns.digests(py));
         if table.rows >= MOST_ROWS {
             return Ok(None);
         }
-        let mut counting = Counting::new(keys);
+        let mut counting = Counting::new(digests);
         if !table.each_key(py, |key| counting.count(key))? {
             return Ok(None);
         }

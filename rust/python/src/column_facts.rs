@@ -109,7 +109,7 @@ fn first_repeated(
 ) -> PyResult<Option<usize>> {
     let numbers = sequence.values(py, rows)?;
     let runs = run.values(py, rows)?;
-    if let (Values::Same(_), Some((low, high))) = (runs, ends(&numbers, rows)) {
+    if let (Some(_), Some((low, high))) = (runs.same(), ends(&numbers, rows)) {
         let places = high.abs_diff(low) as usize;
         if places / BITS_A_ROW < rows {
             let mut seen = vec![0_u64; places / 64 + 1];
@@ -127,10 +127,10 @@ fn first_repeated(
 }
 
 /// FNV-1a, mixed once more: the same on every machine and in every version.
-fn digest(word: &[ReadOnlyCell<u8>]) -> u64 {
+pub fn digest(word: impl Iterator<Item = u8>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in word {
-        hash = (hash ^ u64::from(byte.get())).wrapping_mul(0x0100_0000_01b3);
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
@@ -159,7 +159,8 @@ fn parts_of<'py>(
                 None,
             ));
         };
-        let part = (u128::from(digest(word)) * u128::from(parts)) >> 64;
+        let part =
+            (u128::from(digest(word.iter().map(ReadOnlyCell::get))) * u128::from(parts)) >> 64;
         found.extend_from_slice(&(part as u32).to_ne_bytes());
     }
     Ok(PyBytes::new(py, &found))

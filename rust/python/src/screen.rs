@@ -168,12 +168,12 @@ pub fn screen(
             figures.provable,
             figures.tightest_ns,
             figures.stressed,
-            figures.key,
+            figures.key.map(|name| name.code),
         )
     });
     let suspects = report.suspects.into_iter().map(|suspect| {
         (
-            suspect.code,
+            suspect.name.code,
             suspect.broken,
             suspect.tolerated,
             suspect.exact,
@@ -202,7 +202,7 @@ pub fn screen(
 
 fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
     (leaders.iter())
-        .map(|leader| (leader.code, leader.quota, leader.rank))
+        .map(|leader| (leader.name.code, leader.quota, leader.rank))
         .collect()
 }
 

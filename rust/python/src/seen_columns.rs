@@ -2,8 +2,10 @@
 
 use pyo3::buffer::{Element, PyBuffer, ReadOnlyCell};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
 use rateproof_prove::{Fields, Kind, Row, Said, Sayings};
 
+use crate::column_facts::digest;
 use crate::errors::raise;
 
 /// Rows that are read at a time; in between, other threads of Python may run.
@@ -42,43 +44,47 @@ impl<'a, 'py, T: Element + FromPyObject<'a, 'py>> FromPyObject<'a, 'py> for Colu
     }
 }
 
-/// The same, to read from.
+/// The same, to read from: no cells where all rows have one value.
 #[derive(Clone, Copy)]
-pub enum Values<'a, T: Element> {
-    Same(T),
-    Each(&'a [ReadOnlyCell<T>]),
+pub struct Values<'a, T: Element> {
+    cells: &'a [ReadOnlyCell<T>],
+    same: T,
 }
 
-impl<T: Element + Copy> Column<T> {
+impl<T: Element + Copy + Default> Column<T> {
     pub fn values<'a>(&'a self, py: Python<'a>, rows: usize) -> PyResult<Values<'a, T>> {
-        match self {
-            Self::Same(value) => Ok(Values::Same(*value)),
+        let (cells, same) = match self {
+            Self::Same(value) => (&[][..], *value),
             Self::Each(buffer) => match buffer.as_slice(py) {
-                Some(cells) if cells.len() == rows => Ok(Values::Each(cells)),
-                _ => Err(bad(py, "a column in pieces or of another length")),
+                Some(cells) if cells.len() == rows => (cells, T::default()),
+                _ => return Err(bad(py, "a column in pieces or of another length")),
             },
-        }
+        };
+        Ok(Values { cells, same })
     }
 }
 
 impl<T: Element + Copy> Values<'_, T> {
+    /// The value of a row, which is one of the log.
     #[inline]
     pub fn at(&self, row: usize) -> T {
-        match self {
-            Self::Same(value) => *value,
-            Self::Each(cells) => cells[row].get(),
-        }
+        self.cells.get(row).map_or(self.same, ReadOnlyCell::get)
+    }
+
+    /// The value of all rows; None where each has its own.
+    pub fn same(&self) -> Option<T> {
+        self.cells.is_empty().then_some(self.same)
     }
 }
 
-/// The columns of a log. `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
+/// The columns of a log. `words` are its keys; `kinds` has 0 admitted, 1 rejected or 2 unknown for each code of an
 /// outcome, `refused` whether a code of an error says that nothing was sent, `marked` whether
 /// the limiter marks its rejections, where that is not to be seen from the log.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Columns {
     pub rows: usize,
-    pub keys: usize,
+    words: Py<PyList>,
     marked: Option<bool>,
     key: Column<i32>,
     outcome: Column<i32>,
@@ -114,6 +120,17 @@ pub struct Table<'a> {
 }
 
 impl Columns {
+    /// The digest of each key, by code.
+    pub fn digests(&self, py: Python<'_>) -> Vec<u64> {
+        let words = self.words.bind(py).iter();
+        // A word that is none has no rows.
+        let bytes = |word: Bound<'_, PyAny>| match word.cast::<PyBytes>() {
+            Ok(word) => digest(word.as_bytes().iter().copied()),
+            Err(_) => 0,
+        };
+        words.map(bytes).collect()
+    }
+
     pub fn table<'a>(&'a self, py: Python<'a>) -> PyResult<Table<'a>> {
         let rows = self.rows;
         let mut table = Table {
@@ -157,10 +174,8 @@ impl Table<'_> {
         sayings: &mut Sayings,
         mut show: impl FnMut(&Row, u32),
     ) -> PyResult<bool> {
-        let silent = matches!(
-            (self.retry_after_s, self.ratelimit_remaining),
-            (Values::Same(retry), Values::Same(NULL)) if retry.is_nan()
-        );
+        let silent = self.retry_after_s.same().is_some_and(f64::is_nan)
+            && self.ratelimit_remaining.same() == Some(NULL);
         self.in_blocks(py, |start, end| {
             for row in start..end {
                 let sent_ns = self.sent_ns.at(row);
@@ -236,6 +251,7 @@ impl Table<'_> {
     }
 
     /// The kind of a row's answer by itself, and how long it took: see `crate::answers`.
+    #[inline]
     pub fn answer(&self, row: usize, run: i64) -> ((i64, i64, i32, i32, bool, bool), i64) {
         let received_ns = self.received_ns.at(row);
         let answered = received_ns != NULL;

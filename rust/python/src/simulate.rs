@@ -262,7 +262,12 @@ fn column<'py, T: Copy>(
 /// The counts of `rateproof.simulate.audit.Audit`, each histogram as its least, greatest and buckets.
 fn counts<'py>(py: Python<'py>, audit: &Audit) -> PyResult<Bound<'py, PyDict>> {
     let counts = PyDict::new(py);
-    for (name, lag) in [("lag", &audit.lag), ("own_lag", &audit.own_lag)] {
+    let lags = [
+        ("lag", &audit.lag),
+        ("connection_wait", &audit.connection_wait),
+        ("own_lag", &audit.own_lag),
+    ];
+    for (name, lag) in lags {
         let buckets: HashMap<i64, u64> = lag.buckets().collect();
         let (low, high) = lag.range.unzip();
         counts.set_item(name, (low, high, buckets))?;

@@ -7,7 +7,9 @@ use crate::histogram::Histogram;
 pub struct Audit {
     /// Sent - intended, ns, never below 0.
     pub lag: Histogram,
-    /// The part of it that neither the server nor the pacer caused.
+    /// The part of it for which no connection of those that are allowed was free.
+    pub connection_wait: Histogram,
+    /// The part of it that the loop alone caused: neither the server, the pacer nor that wait.
     pub own_lag: Histogram,
     /// Requests that the pacer held back.
     pub paced: u64,
@@ -15,7 +17,7 @@ pub struct Audit {
     pub late: u64,
     /// Requests that were due before the end and never sent.
     pub dropped: u64,
-    /// Of the late ones, those that waited for one of the connections that were allowed.
+    /// Requests whose wait for a connection is above the tolerance.
     pub waited: u64,
     /// Connections opened by lanes that had opened one before.
     pub reconnects: u64,
@@ -36,6 +38,18 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// Counts a request's own lag.
+    pub fn own_late(&mut self, own_lag_ns: i64, tolerance_ns: i64) {
+        self.own_lag.add(own_lag_ns);
+        self.late += u64::from(own_lag_ns > tolerance_ns);
+    }
+
+    /// Counts a request's wait for a connection, 0 where it had none.
+    pub fn waits(&mut self, wait_ns: i64, tolerance_ns: i64) {
+        self.connection_wait.add(wait_ns);
+        self.waited += u64::from(wait_ns > tolerance_ns);
+    }
+
     /// Counts a time for which a loop stood still, if it is above the tolerance.
     pub fn stood_still(&mut self, stall_ns: i64, tolerance_ns: i64) {
         if stall_ns > tolerance_ns {
@@ -48,6 +62,7 @@ impl Audit {
     /// Adds another loop's.
     pub fn add(&mut self, other: &Self) {
         self.lag.merge(&other.lag);
+        self.connection_wait.merge(&other.connection_wait);
         self.own_lag.merge(&other.own_lag);
         self.paced += other.paced;
         self.late += other.late;

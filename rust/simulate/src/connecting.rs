@@ -15,6 +15,10 @@ use crate::rows::NULL;
 use crate::stream::{Stream, StreamError};
 use crate::worker::Worker;
 
+/// A request that is later than this opens no connection where it can have one that idles: to
+/// open one costs more time than to send, and a loop that is behind would fall back further.
+const HURRY_NS: i64 = 200_000;
+
 impl Worker {
     /// Begins the next request of a lane, or queues it for a connection.
     ///
@@ -45,13 +49,12 @@ impl Worker {
             return;
         }
         owner.stage = Stage::Busy;
-        let own_lag_ns = elapsed_ns - owner.ready_ns();
         let intended_ns = owner.intended_ns();
         let drips = owner.send.over_ns > 0;
-        let late = own_lag_ns > self.shared.settings.tolerance_ns;
-        self.audit.own_lag.add(own_lag_ns);
-        self.audit.late += u64::from(late);
-        self.audit.waited += u64::from(late && owner.queued);
+        let (wait_ns, own_lag_ns) = self.delays(lane, elapsed_ns);
+        let tolerance_ns = self.shared.settings.tolerance_ns;
+        self.audit.own_late(own_lag_ns, tolerance_ns);
+        self.audit.waits(wait_ns, tolerance_ns);
         let begun_ns = monotonic_ns();
         let flight = Flight {
             sequence,
@@ -64,7 +67,7 @@ impl Worker {
         };
         let place = if own != NONE {
             own
-        } else if self.pool.has_room() {
+        } else if self.pool.has_room() && !(own_lag_ns > HURRY_NS && self.has_spare()) {
             return self.connect(lane, self.address, 0, flight);
         } else {
             self.take_idle(lane)
@@ -76,6 +79,11 @@ impl Worker {
         connection.parser.begin(self.shared.settings.bodiless);
         self.expect_by(place, begun_ns + self.shared.settings.timeout_ns);
         self.write_request(place);
+    }
+
+    /// True if lanes share their connections, and one idles.
+    fn has_spare(&self) -> bool {
+        self.pool.is_scarce(self.lanes.len()) && self.pool.longest_idle() != NONE
     }
 
     /// True if nothing has come on a connection that idles.

@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::pacer::Pacer;
 use crate::rows::{Reader, Row, recorders};
 use crate::settings::Settings;
+use crate::slice;
 use crate::worker::{Shared, Worker};
 
 /// A run that goes on.
@@ -64,6 +65,7 @@ impl Engine {
             let thread = Builder::new()
                 .name(format!("load-{number}"))
                 .spawn(move || {
+                    slice::shorten();
                     let ended = catch_unwind(AssertUnwindSafe(|| worker.run(start)))
                         .unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
                     if ended.is_err() {

@@ -157,7 +157,7 @@ impl Worker {
     pub(crate) fn forget(&mut self, place: u32) {
         let lane = self.pool.at(place).lane;
         self.lanes[lane as usize].connection = NONE;
-        self.pool.close(place);
+        self.pool.close(place, monotonic_ns());
     }
 
     /// The socket failed.
@@ -181,7 +181,7 @@ impl Worker {
             flight.sent_ns = flight.begun_ns;
         }
         if error == ErrorKind::None && whole && !connection.spent && connection.parser.reusable() {
-            self.pool.idle(place);
+            self.pool.idle(place, done_ns);
         } else {
             self.forget(place);
         }

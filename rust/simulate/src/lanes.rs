@@ -8,8 +8,8 @@ use crate::outcome::{ErrorKind, Outcome};
 use crate::program::Heard;
 use crate::worker::Worker;
 
-/// Requests begun in one turn, before answers are looked at again.
-const STARTS_A_TURN: usize = 256;
+/// For so long requests are begun in one turn, before answers are looked at again.
+const STARTING_NS: i64 = 500_000;
 /// Of one loop, but for one of each lane; nobody needs the figure beyond.
 const MOST_DROPPED: u64 = 100_000;
 
@@ -115,7 +115,7 @@ impl Worker {
         // Where lanes share connections, another takes it over.
         if owner.connection != NONE && !scarce {
             let connection = std::mem::replace(&mut owner.connection, NONE);
-            self.pool.close(connection);
+            self.pool.close(connection, monotonic_ns());
         }
         self.active -= 1;
         if self.shared.active.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -123,18 +123,32 @@ impl Worker {
         }
     }
 
+    /// The delays of a lane's next request until an instant: for want of a free connection, and
+    /// by the loop alone.
+    pub(crate) fn delays(&self, lane: u32, now_ns: i64) -> (i64, i64) {
+        let owner = &self.lanes[lane as usize];
+        let ready_ns = owner.ready_ns();
+        let free_ns = match (owner.queued, self.pool.can_serve()) {
+            (false, _) => ready_ns,
+            (true, false) => now_ns,
+            (true, true) => now_ns.min(self.elapsed_ns(self.pool.free_since_ns())),
+        };
+        let served_ns = ready_ns.max(free_ns);
+        (served_ns - ready_ns, now_ns - served_ns)
+    }
+
     /// Ends a lane with the run, and counts what it had to send before that and did not.
     ///
     /// A request that a closed plan wants at the very instant of an answer is not due before the end, unless
-    /// the loop has left it lying for long.
+    /// it has been left lying for long.
     pub(crate) fn drop(&mut self, lane: u32, elapsed_ns: i64) {
         let settings = &self.shared.settings;
         let end_ns = elapsed_ns.min(settings.duration_ns).min(self.stopped_ns);
+        let (wait_ns, own_lag_ns) = self.delays(lane, end_ns);
         let owner = &mut self.lanes[lane as usize];
-        let own_lag_ns = end_ns - owner.intended_ns().max(owner.free_ns);
         let own_fault = self.shared.pacer.is_none() && own_lag_ns > 0;
         let late = own_fault && own_lag_ns > settings.tolerance_ns;
-        let before_ns = if late {
+        let before_ns = if late || wait_ns > settings.tolerance_ns {
             end_ns
         } else {
             owner.free_ns.min(end_ns)
@@ -156,8 +170,10 @@ impl Worker {
             }
             self.audit.dropped += dropped;
             if own_fault {
-                self.audit.own_lag.add(own_lag_ns);
-                self.audit.late += u64::from(late);
+                self.audit.own_late(own_lag_ns, settings.tolerance_ns);
+            }
+            if wait_ns > 0 {
+                self.audit.waits(wait_ns, settings.tolerance_ns);
             }
         }
         self.end(lane);
@@ -195,8 +211,13 @@ impl Worker {
         if self.paused_at_ns.is_some() {
             return;
         }
-        for _ in 0..STARTS_A_TURN {
-            let elapsed_ns = self.elapsed_ns(monotonic_ns());
+        let until_ns = monotonic_ns() + STARTING_NS;
+        loop {
+            let now_ns = monotonic_ns();
+            if now_ns >= until_ns {
+                return;
+            }
+            let elapsed_ns = self.elapsed_ns(now_ns);
             let over = elapsed_ns >= self.shared.settings.duration_ns;
             if self.serve_held(elapsed_ns, over) || self.serve_queue(elapsed_ns, over) {
                 continue;

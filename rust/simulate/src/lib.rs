@@ -26,6 +26,7 @@ mod ranks;
 pub mod rng;
 pub mod rows;
 pub mod settings;
+mod slice;
 pub mod stream;
 pub mod tls;
 mod worker;

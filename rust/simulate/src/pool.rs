@@ -75,6 +75,8 @@ pub struct Pool {
     tickets: u64,
     // Of each place, the earliest instant at which the loop looks at it again.
     watched_ns: Vec<i64>,
+    // And since when nothing is in flight there, monotonic ns.
+    freed_ns: Vec<i64>,
 }
 
 impl Pool {
@@ -87,6 +89,7 @@ impl Pool {
             idle: BTreeMap::new(),
             tickets: 0,
             watched_ns: Vec::new(),
+            freed_ns: Vec::new(),
         }
     }
 
@@ -108,6 +111,16 @@ impl Pool {
     /// True if a lane without a connection can get one now, a new one or another's that idles.
     pub fn can_serve(&self) -> bool {
         self.has_room() || !self.idle.is_empty()
+    }
+
+    /// Monotonic instant since when a lane without a connection could get one; 0: all the time.
+    pub fn free_since_ns(&self) -> i64 {
+        let place = if self.has_room() {
+            self.next_place()
+        } else {
+            self.longest_idle()
+        };
+        self.freed_ns.get(place as usize).copied().unwrap_or(0)
     }
 
     /// The place that the next connection will have, for registering its socket.
@@ -148,6 +161,7 @@ impl Pool {
             None => {
                 self.slots.push(Some(connection));
                 self.watched_ns.push(i64::MAX);
+                self.freed_ns.push(0);
                 (self.slots.len() - 1) as u32
             }
         }
@@ -165,8 +179,9 @@ impl Pool {
             .expect("whoever knows the place keeps it open")
     }
 
-    /// Puts a connection behind all others that idle.
-    pub fn idle(&mut self, place: u32) {
+    /// Puts a connection behind all others that idle, from a monotonic instant on.
+    pub fn idle(&mut self, place: u32, now_ns: i64) {
+        self.freed_ns[place as usize] = now_ns;
         self.tickets += 1;
         let ticket = self.tickets;
         let connection = self.at(place);
@@ -208,9 +223,11 @@ impl Pool {
     }
 
     /// Closes a connection; one that idles leaves the others' order first.
-    pub fn close(&mut self, place: u32) {
+    pub fn close(&mut self, place: u32, now_ns: i64) {
         if self.at(place).phase == Phase::Idle {
             self.wake(place);
+        } else {
+            self.freed_ns[place as usize] = now_ns;
         }
         self.slots[place as usize] = None;
         self.vacant.push(place);
@@ -258,7 +275,7 @@ mod tests {
         let mut pool = filled(4);
         assert!(!pool.can_serve());
         for place in [2, 0, 3, 1] {
-            pool.idle(place);
+            pool.idle(place, 0);
         }
         let mut order = Vec::new();
         pool.wake(3); // out of the middle
@@ -274,14 +291,32 @@ mod tests {
     fn a_closed_one_makes_room_and_leaves_the_order_of_the_others() {
         let mut pool = filled(3);
         for place in [0, 1, 2] {
-            pool.idle(place);
+            pool.idle(place, 0);
         }
-        pool.close(1);
+        pool.close(1, 0);
         assert!(pool.has_room() && pool.get(1).is_none() && pool.next_place() == 1);
         pool.wake(0);
         assert_eq!(pool.longest_idle(), 2);
         pool.wake(2);
         assert_eq!(pool.longest_idle(), NONE);
+    }
+
+    #[test]
+    fn whoever_is_served_next_could_be_since_the_last_answer_on_what_it_gets() {
+        let mut pool = filled(2);
+        pool.idle(1, 20);
+        pool.idle(0, 30);
+        assert_eq!(pool.free_since_ns(), 20, "the one that idled longest");
+        pool.close(0, 50);
+        assert_eq!(pool.free_since_ns(), 30, "it was free before it was closed");
+        let mut busy = filled(1);
+        busy.close(0, 60);
+        assert_eq!(
+            busy.free_since_ns(),
+            60,
+            "a request was in flight till then"
+        );
+        assert_eq!(Pool::new(1).free_since_ns(), 0);
     }
 
     #[test]

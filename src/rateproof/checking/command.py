@@ -29,7 +29,7 @@ from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
 from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import LIMITERS_503
-from rateproof.events.files import read_files, read_log
+from rateproof.events.files import read_files
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.parquet import available
 from rateproof.events.places import path_of
@@ -90,10 +90,11 @@ def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
     prepared = _prepared(arguments, "a log that does not fit in memory")
     given = path, arguments.memory, prepared, say, settings
     try:
-        with in_pieces(*given, name=name) as pieces:
+        lasting = path == Path(arguments.log[0])
+        with in_pieces(*given, name=name, lasting=lasting) as pieces:
             if pieces is not None:
                 return _check_log(arguments, pieces)
-        log = read_log(path, to_judge=not shown)
+        log = read_files([path], name, to_judge=not shown)
     except OSError as error:
         raise LogError(f"cannot read {name}: {error.strerror or error}") from error
     return _check_found(arguments, log, name)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rateproof.errors import InvalidArgument, LogError
@@ -15,10 +14,14 @@ from rateproof.events.access_logs import LONGEST_NS, Reading, Where, is_pattern,
 from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
 from rateproof.events.access_logs.scan import File
-from rateproof.events.files import is_access_log, read_lines
+from rateproof.events.bounded import bounded
+from rateproof.events.files import is_access_log, read_lines, refuse_empty
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
-from rateproof.events.lines import open_lines
+from rateproof.events.impossible import refuse_repeated
+from rateproof.events.jsonl import batches
+from rateproof.events.lines import Lines, open_lines
+from rateproof.folders import scratch
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable, say
 from rateproof.prove.evidence import is_document
@@ -26,7 +29,7 @@ from rateproof.prove.evidence import is_document
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room for an access log: so many bytes of memory, or a file that goes at the end.
+    """Room for a log in lines: so many bytes of memory, or a file that goes at the end.
 
     Args:
         memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
@@ -42,18 +45,28 @@ class Room:
         """Read access logs into it."""
         return read_bounded(logs, reading, self.memory, self._place)
 
+    def read_jsonl(self, lines: Lines, name: str) -> EventLog | Path:
+        """Read JSON lines into it."""
+        try:
+            log = bounded(batches(lines, name), self.memory, self._place)
+        except UnicodeEncodeError as error:
+            problem = f"{name} has text that UTF-8 cannot hold: {error}"
+            raise LogError(problem, "with more --memory it is read whole") from error
+        if isinstance(log, EventLog):
+            refuse_repeated(log, name)
+            refuse_empty(log, name)
+        return log
+
     def is_not_for(self, name: str) -> None:
-        """Say that a log of another kind is read whole, if somebody said how much there is."""
+        """Say that a log of another tool is read whole, if somebody said how much there is."""
         if self.asked:
-            say(
-                f"hint: --memory plays no part: {name} is read whole, as all but Parquet and access logs are"
-            )
+            say(f"hint: --memory plays no part: {name} is read whole, as logs of k6 and vegeta are")
 
     def _place(self) -> Path:
-        folder = self.stack.enter_context(TemporaryDirectory(prefix="rateproof-"))
+        folder = self.stack.enter_context(scratch())
         size = f"{(self.memory or 0) / 1_000_000:,.0f} MB"
         say(f"the log does not fit in {size}: it goes to {folder} as it is read")
-        return Path(folder, "access.parquet")
+        return folder / "log.parquet"
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
@@ -143,8 +156,9 @@ def read(
         lines.put_back(begun)
         if is_access_log(first, name, reading):
             return room.read([([(name, lines.blocks())], name)], reading)
-        if begun and importer_of(first, name) is None:
+        if importer_of(first, name) is None:
             hint_of_key(key)
+            return room.read_jsonl(lines, name)
         room.is_not_for(name)
         return read_lines(lines, name, key, reading)
 

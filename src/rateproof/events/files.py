@@ -92,7 +92,7 @@ def read_files(paths: Sequence[Path], name: str, *, to_judge: bool = False) -> E
     except OSError as error:
         raise LogError(f"cannot read {name}: {error.strerror or error}") from error
     refuse_repeated(log, name)
-    return _refuse_empty(log, name)
+    return refuse_empty(log, name)
 
 
 def read_lines(
@@ -113,7 +113,7 @@ def read_lines(
     else:
         log = read_jsonl(lines, name)
         refuse_repeated(log, name)
-    return _refuse_empty(log, name)
+    return refuse_empty(log, name)
 
 
 def is_access_log(line: bytes, name: str, reading: "Reading") -> bool:
@@ -136,7 +136,12 @@ def is_access_log(line: bytes, name: str, reading: "Reading") -> bool:
     return Path(name).suffix not in _OTHERS
 
 
-def _refuse_empty(log: EventLog, name: str) -> EventLog:
+def refuse_empty(log: EventLog, name: str) -> EventLog:
+    """Return a log that has events.
+
+    Raises:
+        LogError: it has none.
+    """
     if not len(log):
         raise LogError(f"{name} has no events", "a log needs at least one request")
     return log

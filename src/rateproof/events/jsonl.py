@@ -146,7 +146,20 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             the message gives its number.
     """
     log = EventLog()
+    for log.metadata, events in batches(lines, name):
+        log.extend(events)
+    return log
+
+
+def batches(lines: Iterable[bytes], name: str) -> Iterator[tuple[dict[str, Any], EventLog]]:
+    """The events of a log some thousands at a time, each with the metadata so far; at the end perhaps none.
+
+    Raises:
+        LogError: as of `read_jsonl`.
+    """
+    metadata: dict[str, Any] = {}
     rows: dict[int, dict[str, Any]] = {}
+    read = 0
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
@@ -155,15 +168,15 @@ def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
             if row.pop(_HEADER) != _VERSION:
                 problem = f"{name}, line {number}: unknown version of the format"
                 raise LogError(problem, f"version {_VERSION}")
-            before = noted_statuses(log.metadata)
-            add_metadata(log.metadata, row, f"{name}, line {number}")
-            if len(log) and noted_statuses(log.metadata) != before:
+            before = noted_statuses(metadata)
+            add_metadata(metadata, row, f"{name}, line {number}")
+            if read and noted_statuses(metadata) != before:
                 problem = f"{name}, line {number}: rejected_statuses of the scenario come too late"
                 raise LogError(problem, "they stand before the first event")
             continue
         rows[number] = row
         if len(rows) >= _LINES_A_TABLE:
-            log.extend(table_of(rows, name, noted_statuses(log.metadata)))
+            read += len(rows)
+            yield metadata, table_of(rows, name, noted_statuses(metadata))
             rows.clear()
-    log.extend(table_of(rows, name, noted_statuses(log.metadata)))
-    return log
+    yield metadata, table_of(rows, name, noted_statuses(metadata))

@@ -40,7 +40,7 @@ def columns_of(log: EventLog) -> dict[str, Any]:
     return {name: log.stored(name) for name in _STORED} | {
         "marked": marks_told(log),
         "rows": len(log),
-        "keys": len(log.words("key")),
+        "words": log.words("key"),
         "kinds": bytes(_KINDS.get(word, 2) for word in log.words("outcome")),
         "refused": bytes(word == "refused" for word in log.words("error")),
     }

@@ -1,12 +1,12 @@
 """Rows parted by their key, in memory or on disk, so that a log larger than memory is worked on in parts."""
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite
+from rateproof.folders import scratch
 
 
 class Partitions:
@@ -29,9 +29,9 @@ class Partitions:
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
-        folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="rateproof-"))
+        folder = self._exit.enter_context(scratch())
         kind = required_native("parting a log").Partitions
-        self._native: Any = kind(folder, self.count, self._widths, self._most_bytes)
+        self._native: Any = kind(str(folder), self.count, self._widths, self._most_bytes)
         self._folder = folder
         return self
 

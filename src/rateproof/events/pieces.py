@@ -1,12 +1,13 @@
 """A log in files by key, which are judged one after the other."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from rateproof.core import required_native
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
@@ -15,6 +16,7 @@ from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
+from rateproof.events.workplace import Workplace
 
 WHERE: Final = "intended_ns"
 """In a piece, the number of the row in the whole log: nobody asks there when it was to be sent."""
@@ -46,9 +48,10 @@ class Pieces(EventLog):
         metadata: of the whole, and of each piece, where what it says may not be seen.
         say: tells people how far the judging is.
         run: has the pieces worked on; None: here, each while the next is read.
+        place: where results are kept, in case that this process is killed; None: nowhere.
     """
 
-    __slots__ = ("_facts", "_last", "_say", "files", "run")
+    __slots__ = ("_facts", "_last", "_place", "_say", "files", "run")
 
     def __init__(
         self,
@@ -56,10 +59,13 @@ class Pieces(EventLog):
         facts: "Facts",
         metadata: Mapping[str, Any],
         say: Callable[[str], None] = _silent,
+        *,
         run: Run | None = None,
+        place: Workplace | None = None,
     ) -> None:
         super().__init__(dict(metadata), _Elsewhere(), facts.rows)
         self.files, self._facts, self._say, self.run = files, facts, say, run
+        self._place = place
         self._last: tuple[int, EventLog] | None = None
 
     def found(self, name: str, find: Callable[[Self], Any]) -> Any:
@@ -68,7 +74,9 @@ class Pieces(EventLog):
 
     def noting(self, **metadata: Any) -> Self:
         """The same requests, of which this is true as well."""
-        return type(self)(self.files, self._facts, self.metadata | metadata, self._say, self.run)
+        known = self.metadata | metadata
+        given = self.files, self._facts, known, self._say
+        return type(self)(*given, run=self.run, place=self._place)
 
     def same(self, name: str) -> Any:
         """The run of all requests; None of another column."""
@@ -103,15 +111,32 @@ class Pieces(EventLog):
             f"not fit in memory; {self._facts.hint}"
         )
 
-    def spread(self, work: "Callable[[Pieces, int], Found]") -> Iterator[Found]:
+    def spread(self, work: "Callable[[Pieces, int], Found]", question: object) -> Iterator[Found]:
         """The results of a work on every piece that is not left out, in any order, as people are told.
+
+        Those that a process kept which was killed are not made again.
+
+        Args:
+            work: the work.
+            question: what it finds out, apart from the piece; its `repr` says all of it.
 
         Raises:
             LogError: as of `piece`.
         """
         progress, done = Progress("judging", len(self), self._say), 0
         run = self._in_turn if self.run is None else self.run
-        for number, found in run(partial(work, self), [*self.judged]):
+        asked = sha256(f"{question!r} {json.dumps(self.metadata)}".encode()).hexdigest()
+        left = list[int]()
+        for number, rows in self.judged.items():
+            kept = None if self._place is None else self._place.kept(f"{asked}-{number}")
+            if kept is None:
+                left.append(number)
+                continue
+            yield kept
+            done += rows
+        for number, found in run(partial(work, self), left):
+            if self._place is not None:
+                self._place.keep(f"{asked}-{number}", found)
             yield found
             done += self.judged[number]
             progress.at(done)
@@ -167,13 +192,6 @@ class Pieces(EventLog):
     def place_of(self, event: Event) -> int:
         """The number of a request's row in the whole log."""
         return event.intended_ns or 0
-
-    def places(self, number: int, codes: Sequence[int]) -> dict[int, int]:
-        """Places in the whole log at which each of these keys of a piece is first seen."""
-        log, native = self.piece(number), required_native("a log in pieces")
-        rows = native.rows_of(log.stored("key"), len(log), codes)
-        first = [memoryview(of).cast("q")[0] for of in rows]
-        return dict(zip(codes, log.column(WHERE, first), strict=True))
 
     def __getitem__(self, index: int) -> Event:
         return self.piece(index >> 40)[index & (1 << 40) - 1]

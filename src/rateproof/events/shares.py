@@ -109,7 +109,7 @@ def pieces_on(
         asked = Asked(paths, place, count, memory, prepared[1], name)
         most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
-        pieces = Pieces(files, facts, facts.noted(metadata), say, partial(_run, cluster))
+        pieces = Pieces(files, facts, facts.noted(metadata), say, run=partial(_run, cluster))
         bound(pieces, memory)
         yield pieces
 

@@ -52,11 +52,12 @@ def in_pieces(
     settings: object = None,
     *,
     name: str | None = None,
+    lasting: bool = True,
 ) -> Iterator[Pieces | None]:
     """A Parquet log in pieces; None where it fits in memory. The pieces go at the end.
 
     They stay where the process is killed, and the next one with the same log, memory and
-    settings goes on with them.
+    settings goes on with them, and with what was found in them.
 
     Args:
         path: the log.
@@ -65,6 +66,7 @@ def in_pieces(
         say: tells people what is being done.
         settings: what `prepared` does, as text.
         name: of the log, for messages, where that is not its path.
+        lasting: whether the log is there for the next process, too.
 
     Raises:
         LogError: it cannot be read, or not be judged in pieces.
@@ -81,7 +83,7 @@ def in_pieces(
         if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
             yield None
             return
-        identity = identity_of(path, __version__, settings)
+        identity = identity_of(path, __version__, settings) if lasting else None
         with workplace(identity) as place:
             pieces = _left(place, memory, say)
             if pieces is None:
@@ -122,7 +124,7 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
         "from a check that was killed: it goes on there"
     )
     files = {number: (place.folder / name,) for number, name in enumerate(told["files"])}
-    return Pieces(files, facts, told["metadata"], say)
+    return Pieces(files, facts, told["metadata"], say, place=place)
 
 
 def pieces_needed(
@@ -294,7 +296,7 @@ class Splitter:
             "metadata": told,
         }
         self._write(lambda: self._place.note(rows, note))
-        return Pieces(files, facts, told, say)
+        return Pieces(files, facts, told, say, place=self._place)
 
     def closed(self) -> dict[int, tuple[Path, int]]:
         """By the number of each piece its file, whole now, and its rows."""

@@ -1,24 +1,21 @@
 """The folder in which a log is split: what a process that was killed left there is used again."""
 
-import fcntl
 import json
-import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Any, Final
 
-from rateproof.errors import CannotWrite
-from rateproof.output import printable
+from rateproof.folders import scratch, taken, told
 
 ANOTHER: Final = "TMPDIR names another disk"
 
 _NOTE: Final = "split.json"
-_LOCK: Final = "in-use"
+_DIGEST: Final = 32
 
 
 class Workplace:
@@ -45,6 +42,25 @@ class Workplace:
         unfinished.write_text(json.dumps({"sizes": sizes, "told": told}), encoding="ascii")
         unfinished.replace(self.folder / _NOTE)
 
+    def keep(self, name: str, result: object) -> None:
+        """Keep the result of a part of the work, or none where the disk is full."""
+        data = pickle.dumps(result)
+        unfinished = self.folder / f"{name}.new"
+        with suppress(OSError):
+            unfinished.write_bytes(sha256(data).digest() + data)
+            unfinished.replace(self.folder / name)
+
+    def kept(self, name: str) -> Any:
+        """The result that was kept under this name; None where none was, or it is damaged."""
+        try:
+            stored = (self.folder / name).read_bytes()
+        except OSError:
+            return None
+        digest, data = stored[:_DIGEST], stored[_DIGEST:]
+        if sha256(data).digest() != digest:
+            return None
+        return pickle.loads(data)  # noqa: S301 - nobody else can write there
+
     def noted(self) -> dict[str, Any] | None:
         """The note; None where nothing was, or a file is not there as it was."""
         try:
@@ -66,39 +82,28 @@ def identity_of(path: Path, *settings: object) -> str:
 
 
 @contextmanager
-def workplace(identity: str) -> Iterator[Workplace]:
+def workplace(identity: str | None) -> Iterator[Workplace]:
     """The folder of a work in the temporary folder, which goes at the end.
 
     It stays where the process is killed, and is that of the next process with the same
     identity. One that another process has, or another user, is left alone.
 
+    Args:
+        identity: see `identity_of`; None: of a work that nobody can go on with.
+
     Raises:
         CannotWrite: it cannot be made.
     """
+    if identity is None:
+        with scratch() as folder:
+            yield Workplace(folder)
+        return
     folder = Path(tempfile.gettempdir()) / f"rateproof-{identity[:16]}"
     with ExitStack() as stack:
-        try:
+        with told(folder):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
-            if _taken(folder, stack):
+            mine = taken(folder, stack)
+            if mine:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            else:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rateproof-")))
-        except OSError as error:
-            problem = f"cannot write to {printable(str(folder))}: {error.strerror}"
-            raise CannotWrite(problem, "TMPDIR names another folder") from error
-        yield Workplace(folder)
-
-
-def _taken(folder: Path, stack: ExitStack) -> bool:
-    """Take a folder until the stack ends; False where it is another user's or another process'."""
-    found = folder.lstat()
-    if not S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        return False
-    lock = stack.enter_context((folder / _LOCK).open("ab"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who had it before may have removed it since it was opened.
-        return os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False
+        yield Workplace(folder if mine else stack.enter_context(scratch()))

@@ -15,7 +15,7 @@ from rateproof.events.judged import answers, columns_of
 from rateproof.events.pieces import WHERE, Pieces
 from rateproof.policy import Policy
 from rateproof.prove.headers import MOST_FINDINGS, FalseStatement, Headers, all_headers, headers_of
-from rateproof.prove.keys import Counts, KeyLog, marks_rejections, observe
+from rateproof.prove.keys import Counts, KeyLog, digest, marks_rejections, observe
 from rateproof.prove.power.pressure import (
     MOST_CALLS,
     ClosestCall,
@@ -80,16 +80,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedKey:
+class NamedKey:
     """A key of a piece.
 
     Args:
-        place: the row of the whole log that has it first.
+        digest: orders keys.
         code: of the key in the piece.
         key: the client's identity.
     """
 
-    place: int
+    digest: int
     code: int
     key: bytes
 
@@ -116,11 +116,11 @@ class PieceSurvey:
     counts: Counts
     wrong_if_exact: bool
     wrong_if_unknown: bool
-    suspects: Sequence[tuple[PlacedKey, tuple[int, int] | None, tuple[Any, ...]]]
-    leaders: Mapping[str, Sequence[tuple[int, PlacedKey, int]]]
-    pressure: Sequence[tuple[Any, PlacedKey | None]]
+    suspects: Sequence[tuple[NamedKey, tuple[int, int] | None, tuple[Any, ...]]]
+    leaders: Mapping[str, Sequence[tuple[int, NamedKey, int]]]
+    pressure: Sequence[tuple[Any, NamedKey | None]]
     headers: Headers | None
-    stated: Sequence[PlacedKey]
+    stated: Sequence[NamedKey]
     kept: Mapping[int, KeyLog]
 
 
@@ -135,8 +135,8 @@ def survey_of_pieces(
 ) -> Survey:
     """Survey a log in pieces, as `Pieces.spread` has them looked at.
 
-    What is first among equals is what appeared first in the whole log, so the survey is the same
-    in any number of pieces.
+    What is first among equals has the least digest, so the survey is the same in any number of
+    pieces.
 
     Args:
         pieces: the log.
@@ -151,7 +151,9 @@ def survey_of_pieces(
     """
     asked = pieces, policy, tolerance, judgement
     question = Question.of(*asked, over_admission=over_admission, headers=headers)
-    return joined(pieces, question, pieces.spread(partial(survey_piece, question=question)))
+    return joined(
+        pieces, question, pieces.spread(partial(survey_piece, question=question), question)
+    )
 
 
 def survey_piece(
@@ -195,8 +197,8 @@ def survey_piece(
     leading = [code for order in _ORDERS for code, *_ in found[order]]
     looked_at = dict.fromkeys([*leading, *(code for code, *_ in found["suspects"])])
     pressing = [of[-1] for of in found["pressure"] if of[-1] is not None]
-    places = pieces.places(number, sorted({*looked_at, *pressing, *stated}))
-    keys = {code: PlacedKey(place, code, words[code]) for code, place in places.items()}
+    named = {*looked_at, *pressing, *stated}
+    keys = {code: NamedKey(digest(words[code]), code, words[code]) for code in named}
     return PieceSurvey(
         number,
         Counts(
@@ -271,7 +273,7 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
     leaders = {
         order: sorted(
             (
-                (rank, key.place, quota, one.number, key)
+                (rank, key.digest, quota, one.number, key)
                 for one in several
                 for rank, key, quota in one.leaders[order]
             ),
@@ -305,7 +307,7 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
                     None if broken is None else partial(key_log, one.number, key.code, broken),
                     *costs,
                 ),
-                number=key.place,
+                number=key.digest,
             )
             for one in several
             for key, broken, costs in one.suspects
@@ -322,17 +324,17 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
 
 
 def _all_headers(several: Sequence[PieceSurvey]) -> Headers | None:
-    """As of the whole: findings in the order in which their keys appear."""
+    """As of the whole: findings by the digests of their keys."""
     told = [(one.headers, one.stated) for one in several if one.headers is not None]
     total = all_headers([headers for headers, _ in told])
     findings = chain.from_iterable(
         zip(headers.findings, stated, strict=True) for headers, stated in told
     )
-    found = sorted(findings, key=lambda one: one[1].place)[:MOST_FINDINGS]
+    found = sorted(findings, key=lambda one: one[1].digest)[:MOST_FINDINGS]
     return total and replace(total, findings=tuple(one for one, _ in found))
 
 
-def _hardest(total: Pressure, pieces: Sequence[tuple[Any, PlacedKey | None]]) -> Pressure:
+def _hardest(total: Pressure, pieces: Sequence[tuple[Any, NamedKey | None]]) -> Pressure:
     """The most of each figure; the key is that which leads the whole."""
     known = [(of, key) for of, key in pieces if key is not None]
     if not known:
@@ -343,7 +345,7 @@ def _hardest(total: Pressure, pieces: Sequence[tuple[Any, PlacedKey | None]]) ->
         key=lambda one: (
             one[0][3] is None,
             -one[0][0] if one[0][3] is None else one[0][3],
-            one[1].place,
+            one[1].digest,
         ),
     )
     return replace(

@@ -16,7 +16,7 @@ from rateproof.events import EventLog
 from rateproof.events.judged import columns_of
 from rateproof.policy import Policy
 from rateproof.prove.headers import Headers
-from rateproof.prove.keys import Counts, KeyLog, observe
+from rateproof.prove.keys import Counts, KeyLog, by_digest, observe
 from rateproof.prove.over_admission.families import Model
 from rateproof.prove.power.pressure import (
     ClosestCall,
@@ -46,7 +46,7 @@ class Suspect:
         wrong: whether any of its rejections may be wrong.
         joint: the cost of explaining all of its rejections together, a search
             over orders of decisions; None where it is to be made.
-        number: orders the suspects as their keys appeared, where they do not come so.
+        number: orders the suspects by the digests of their keys, where they do not come so.
     """
 
     load: Callable[[], KeyLog]
@@ -68,7 +68,7 @@ class Survey:
         pressure: how hard it pressed, one for each quota in policy order.
         longest_ns: the longest way from sending to answer; None where an
             answer was lost, or there is none.
-        suspects: the keys to look at, in order of appearance.
+        suspects: the keys to look at, by digest.
         wrong_if_exact: whether a rejection of any key would be wrong, had the
             clocks agreed; None if that is not known yet.
         wrong_if_unknown: the same, had no unknown request been admitted.
@@ -100,7 +100,7 @@ class Survey:
 
 def survey(log: EventLog, policy: Policy, tolerance: Tolerance, judgement: Judgement) -> Survey:
     """Count and measure a log, with an object for each event; every key is a suspect."""
-    keys = observe(log)
+    keys = by_digest(observe(log))
     return survey_of(keys, policy, tolerance, replace(judgement, longest_ns=_longest(keys)))
 
 

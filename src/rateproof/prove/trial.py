@@ -230,8 +230,9 @@ class Trial:
             key = suspect.load()
             wrong = self._wrong(key, self.tolerance)
             if wrong:
-                # The emptiest window is the plainest evidence.
-                plainest = min(wrong, key=lambda w: (w.most, w.index))
+                # The emptiest window is the plainest evidence, of equal ones the first in time.
+                order = [(one.most, key.rejected[one.index], one.index) for one in wrong]
+                plainest = wrong[order.index(min(order))]
                 found.append((suspect.number, self._wrong_rejection(key, plainest)))
         return _in_order(found)
 

@@ -129,12 +129,12 @@ def test_a_log_is_violated_where_one_of_its_keys_is(core, monkeypatch):
 def test_the_closest_five_are_named_in_the_verdict():
     keys = {b"%d" % i: [*burst(5), (6, 429), (5_010 - i % 7, 200)] for i in range(20)}
     verdict = judge(log_of(keys), FIVE)
-    assert [call.key for call in verdict.closest] == [b"6", b"13", b"5", b"12", b"19"]
+    assert [call.key for call in verdict.closest] == [b"13", b"6", b"19", b"12", b"5"]
     assert verdict.closest[0].margin_ns == 5 * MS
-    assert "closest calls: '6' 6 in 5.005000 s; '13' 6 in 5.005000 s; '5' 6" in verdict.describe()
+    assert "closest calls: '13' 6 in 5.005000 s; '6' 6 in 5.005000 s; '19' 6" in verdict.describe()
     assert verdict.to_json()["closest"][0] == {
-        "key": "'6'",
-        "key_base64": "Ng==",
+        "key": "'13'",
+        "key_base64": "MTM=",
         "quota": "5 per 5s",
         "allowed": 5,
         "window_ns": 5_000 * MS,

@@ -46,6 +46,9 @@ def test_every_figure_is_there():
         "lag_p50_ns": figures["lag_p50_ns"],
         "lag_p99_ns": 70 * MS,
         "lag_max_ns": 70 * MS,
+        "connection_wait_p50_ns": None,
+        "connection_wait_p99_ns": None,
+        "connection_wait_max_ns": None,
         "own_lag_p50_ns": figures["own_lag_p50_ns"],
         "own_lag_p99_ns": 11 * MS,
         "own_lag_max_ns": 11 * MS,
@@ -128,13 +131,16 @@ def test_the_log_says_whether_it_is_valid_and_why_not(unsent):
     assert entries["remarks"] == []
 
 
-def test_late_requests_that_waited_for_a_connection_are_told_so():
-    figures = audited([25 * MS] * 6 + [MS])
-    waited = "they waited for one of the connections that max_connections allows"
-    assert said(figures | {"waited": 3}, "warnings") == [
-        f"this machine sent 6 of 7 requests late: {waited}"
-    ]
-    assert "unreliable" in said(figures | {"waited": 2}, "warnings")[0]
+def test_requests_that_waited_for_a_connection_are_told_and_not_called_the_generators_fault():
+    figures = audited([MS] * 100) | {"waited": 2, "connection_wait_p99_ns": 25 * MS}
+    (warning,) = said(figures, "warnings")
+    assert warning == (
+        "2 of 100 requests waited for a connection, all that max_connections allows were busy "
+        "(more than 10 ms; slowest 1 %: 25.0 ms or more): latencies leave that wait out, "
+        "response times count it"
+    )
+    assert said(figures | {"waited": 1}, "warnings") == []
+    assert said(figures | {"connection_wait_p99_ns": TOLERANCE}, "warnings") == []
 
 
 @pytest.mark.parametrize(

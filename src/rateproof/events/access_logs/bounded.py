@@ -11,14 +11,9 @@ from rateproof.errors import LogError
 from rateproof.events.access_logs.access_log import begun, beside, event_log, together
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.scan import Chunk, File, Scan, chunks
+from rateproof.events.bounded import BASE, BYTES_A_ROW
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
-
-_BYTES_A_ROW: Final = 640
-"""Memory that reading a request takes, at most, if it goes to a file afterwards."""
-
-_BASE: Final = 120_000_000
-"""Memory of the program itself, with pyarrow."""
 
 _LEAST_ROWS: Final = 100_000
 _Part = tuple[Chunk, Scan]
@@ -43,7 +38,7 @@ def read_bounded(
         LogError: as for `read_access_log`.
         CannotWrite: the disk is full.
     """
-    rows = None if memory is None else max(_LEAST_ROWS, (memory - _BASE) // _BYTES_A_ROW)
+    rows = None if memory is None else max(_LEAST_ROWS, (memory - BASE) // BYTES_A_ROW)
     parts, held = _parts(logs, reading, rows), list[_Part]()
     for part in parts:
         held.append(part)

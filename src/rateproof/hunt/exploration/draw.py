@@ -13,7 +13,7 @@ from random import Random
 from rateproof.hunt.exploration.attacks import FAMILIES, REST_NS, TICK_NS, Attack, attack
 from rateproof.hunt.exploration.forgetting import FIRST_OTHERS
 from rateproof.hunt.exploration.leads import Lead
-from rateproof.hunt.exploration.traffic import AFTER_NS, SCHEDULE, Draw, fitted, stream
+from rateproof.hunt.exploration.traffic import AFTER_NS, SCHEDULE, Draw, fitted, groups_of, stream
 from rateproof.policy import Policy, Quota
 from rateproof.prove import pressing
 from rateproof.prove.evidence.wording import plain_quota
@@ -131,11 +131,8 @@ def draw(
     saturating = shape == "saturate"
     if saturating:
         clients = min(clients, 2)  # the generator itself must not be what is measured
-    groups = [group for each in attacks for group in each.groups()]
-    if len(policy.quotas) > 1:
-        groups.append(_steady(policy))
-    groups.append(Group(SHAPES[shape](interval_ns, hand.pressed), clients))
-    groups += [group for each in attacks for group in each.crowd()]
+    beside = [_steady(policy)] if len(policy.quotas) > 1 else []
+    beside.append(Group(SHAPES[shape](interval_ns, hand.pressed), clients))
     words = map(str, attacks)
     return Draw(
         seed,
@@ -144,7 +141,7 @@ def draw(
         clients,
         None if saturating else rate_per_s,
         duration_ns,
-        tuple(groups),
+        groups_of(attacks, *beside),
         tuple(attacks),
         f"{note}: {'; '.join(words)}",
         tuple(over),

@@ -75,12 +75,11 @@ def continued(drawn: Draw, iteration: int, keys: int | None) -> Draw:
     """The attacks that a draw left over, as far as there are keys; beside the same crowd."""
     attacks, over = fitted(list(drawn.left), keys)
     crowd = [each for each in drawn.groups if not isinstance(each.behaviour, Schedule | Crowd)]
-    groups = [group for each in attacks for group in each.groups()] + crowd
     words = map(str, attacks)
     return replace(
         drawn,
         iteration=iteration,
-        groups=(*groups, *(group for each in attacks for group in each.crowd())),
+        groups=groups_of(attacks, *crowd),
         attacks=tuple(attacks),
         duration_ns=max(drawn.duration_ns, max(each.end_ns for each in attacks) + AFTER_NS),
         note=f"attack, left over: {'; '.join(words)}",
@@ -96,15 +95,13 @@ def paced(drawn: Draw, pace: Pace | None) -> Draw:
     rate_per_s = min(_CROWD_SHARE * pace.rate_per_s, drawn.rate_per_s or math.inf)
     clients = min(drawn.clients, _PACED_CLIENTS)
     crowd = Group(Think(Exponential(round(clients / rate_per_s * SECOND_NS))), clients)
-    groups = [group for each in attacks for group in each.groups()]
-    groups += [crowd, *(group for each in attacks for group in each.crowd())]
     return replace(
         drawn,
         shape="steady",
         clients=clients,
         rate_per_s=round(rate_per_s, 1),
         duration_ns=max([drawn.duration_ns, *map(pace.end_ns, attacks)]) + AFTER_NS,
-        groups=tuple(groups),
+        groups=groups_of(attacks, crowd),
         attacks=tuple(attacks),
         note=f"{drawn.note.split(':')[0]}, paced: {'; '.join(map(str, attacks))}",
         left=(*drawn.left, *over),
@@ -118,7 +115,6 @@ def calm(
     """The traffic of attacks that come one client at a time, with nobody beside them."""
     attacks, over = fitted(list(attacks), keys)
     clients = sum(len(each.starts) for each in attacks)
-    groups = [group for each in attacks for group in each.groups()]
     return Draw(
         seed,
         iteration,
@@ -126,11 +122,17 @@ def calm(
         clients,
         None,
         max(map(pace.end_ns, attacks)) + AFTER_NS,
-        (*groups, *(group for each in attacks for group in each.crowd())),
+        groups_of(attacks),
         tuple(attacks),
         f"attack, one client at a time: {'; '.join(map(str, attacks))}",
         tuple(over),
     )
+
+
+def groups_of(attacks: Sequence[Attack], *beside: Group) -> tuple[Group, ...]:
+    """The clients of the attacks, those beside them, and the crowds that attacks bring."""
+    first = (group for each in attacks for group in each.groups())
+    return (*first, *beside, *(group for each in attacks for group in each.crowd()))
 
 
 def fitted(attacks: list[Attack], keys: int | None) -> tuple[list[Attack], list[Attack]]:

@@ -43,9 +43,9 @@ def statuses(log: EventLog) -> frozenset[int | None]:
 
 
 def _answers(log: EventLog) -> Counter[int | None]:
-    """Return how often each status was answered."""
+    """Return how often each status was answered, by status."""
     tally: Counter[int | None] = Counter()
-    for of, found in answers(log).items():
+    for of, found in sorted(answers(log).items(), key=lambda one: one[0].status or 0):
         tally[of.status] += found.times
     return tally
 
@@ -93,7 +93,7 @@ def why_nothing_admitted(log: EventLog) -> str:
         return str(log.metadata.get("unsent", "no request was sent"))
     if not seen:
         errors: Counter[str] = Counter()
-        for of, found in answers(log).items():
+        for of, found in sorted(answers(log).items(), key=lambda one: one[0].error or ""):
             errors.update({of.error: found.times} if of.error else {})
         kind = errors.most_common(1)[0][0] if errors else ""
         told = f" ({_tally(errors)})" if errors else ""

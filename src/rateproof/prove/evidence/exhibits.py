@@ -60,7 +60,7 @@ class Exhibits:
         """Rejections without reason; `seen` is None where they only lack a reason together."""
         kept = self.policy.quotas[quota]
         refill_ns = kept.burst * kept.window_ns // kept.limit
-        rows = [*sorted(counted, key=self._sent_ns), *sorted(rejected, key=self._sent_ns)]
+        rows = [*sorted(counted, key=self._times), *sorted(rejected, key=self._times)]
         outcomes = dict.fromkeys(key.unknown_rows, UNKNOWN) | dict.fromkeys(
             key.rejected_rows, REJECTED
         )
@@ -102,8 +102,9 @@ class Exhibits:
         runs = self.log.ints("run")
         return any(run != runs[0] for run in runs)
 
-    def _sent_ns(self, row: int) -> int:
-        return self.log[row].sent_ns
+    def _times(self, row: int) -> tuple[int, int]:
+        event = self.log[row]
+        return event.sent_ns, event.sent_ns if event.received_ns is None else event.received_ns
 
     def _run_of(self, rows: Sequence[int]) -> int | None:
         runs = {self.log[row].run for row in rows}

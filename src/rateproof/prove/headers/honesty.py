@@ -15,7 +15,7 @@ from rateproof.events.columns import NULL
 from rateproof.policy import Policy
 from rateproof.prove.evidence.wording import key_to_json, readable_key, seconds
 from rateproof.prove.headers.statements import RULES, Broken, Statements, Terms, Told
-from rateproof.prove.keys import KeyLog, observe
+from rateproof.prove.keys import KeyLog, by_digest, observe
 
 MOST_FINDINGS: Final = 16
 """Findings that are told of; the figures say of how many."""
@@ -194,7 +194,7 @@ def _by_reference(log: EventLog, terms: Terms, known_after_ns: int | None) -> _F
     told = list(zip(*map(log.column, names), strict=True))
     judged = [0] * len(RULES)
     broken: list[Broken] = []
-    for key in observe(log):
+    for key in by_digest(observe(log)):
         for rule, said, look in _of_key(key, told, terms, known_after_ns).looks():
             if look is not None:
                 judged[rule] += 1

@@ -10,7 +10,7 @@ from rateproof.policy import Policy
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, failed_runs, not_limited
 from rateproof.prove.judgement.ruling import verdict_of
 from rateproof.prove.judgement.runs import APART, by_run
-from rateproof.prove.keys import Counts, KeyLog, observe_each, taken_for_fresh
+from rateproof.prove.keys import Counts, KeyLog, digest, observe_each, taken_for_fresh
 from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing
 from rateproof.prove.power.doubts import Doubts, causes_of, left_out
 from rateproof.prove.power.pressure import Figures, of_few, unpressed
@@ -145,8 +145,9 @@ class _Few:
         )
 
 
-def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int]:
-    """Violated ones first, then by margin, then by how much was asked in a window."""
+def _rank(key: KeyVerdict) -> tuple[bool, bool, int, int, int, int]:
+    """Violated ones first, then by margin, then by how much was asked in a window, then by digest."""
     asked = max(pressure.attempts for pressure in key.verdict.pressure)
     violated = key.verdict.outcome == VIOLATED
-    return not violated, key.margin_ns is None, key.margin_ns or 0, -asked
+    margin_ns, run = key.margin_ns, key.run or 0
+    return not violated, margin_ns is None, margin_ns or 0, -asked, digest(key.key), run

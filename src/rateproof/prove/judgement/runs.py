@@ -26,7 +26,7 @@ def by_run(log: EventLog) -> tuple[EventLog | None, EventLog | None]:
     if log.same("run") is not None or not len(log):
         return log, None
     runs, (keys, words) = log.ints("run"), log.codes("key")
-    pairs = {pair: at for at, pair in enumerate(dict.fromkeys(zip(runs, keys, strict=True)))}
+    pairs = {pair: at for at, pair in enumerate(sorted(set(zip(runs, keys, strict=True))))}
     times = Counter(code for _, code in pairs)
     if len(pairs) == len(times):
         return log, None

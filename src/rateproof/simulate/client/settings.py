@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.scenario import Scenario
 from rateproof.simulate.scenario_file import GroupPlan, ScenarioFile, load
 from rateproof.simulate.transports import default_name, named
 
-_WITHOUT_FILE = ScenarioFile(Path(), (GroupPlan(Think.name, 1, 1, None, {}),), {})
+_WITHOUT_FILE = ScenarioFile(Path(), (GroupPlan(),), {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

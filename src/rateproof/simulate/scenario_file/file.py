@@ -156,5 +156,5 @@ def _check_what_only_this_room_knows(values: dict[str, Any], reader: Reader) -> 
     if not reader.wrong(("policy",)):  # what attackers aim at
         for number, plan in plans.items():
             check(("clients", number), partial(plan.group, values.get("policy")))
-    total = sum(plan.count * plan.connections for plan in plans.values())
+    total = sum(plan.clients * plan.connections for plan in plans.values())
     check(("clients",), lambda: COUNT.hold("connections in all", max(1, total)))

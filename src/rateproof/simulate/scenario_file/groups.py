@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 from rateproof.errors import InvalidArgument
@@ -28,27 +28,20 @@ class GroupPlan:
 
     Args:
         behaviour: a name from `BEHAVIOURS`.
-        count: how many clients.
+        clients: how many.
         connections: of each of them.
         rate_per_s: requests a second of the whole group; None: the behaviour's own.
         parameters: of the behaviour, where they are not its defaults.
     """
 
-    behaviour: str
-    count: int
-    connections: int
-    rate_per_s: float | None
-    parameters: Mapping[str, Any]
+    behaviour: str = _DEFAULT_BEHAVIOUR
+    clients: int = 1
+    connections: int = 1
+    rate_per_s: float | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def changed(
-        self,
-        *,
-        clients: int | None = None,
-        connections: int | None = None,
-        behaviour: str | None = None,
-        rate_per_s: float | None = None,
-    ) -> Self:
-        """The group as told otherwise; None leaves a value as it is.
+    def changed(self, **told: Any) -> Self:
+        """The group as told otherwise, by the names of its fields.
 
         Another behaviour starts from its own defaults, and a rate replaces
         whatever else tells how often.
@@ -56,19 +49,14 @@ class GroupPlan:
         Raises:
             InvalidArgument: no behaviour has this name.
         """
-        plan = self
-        if behaviour is not None and behaviour != plan.behaviour:
-            behaviour_named(behaviour)
-            plan = replace(plan, behaviour=behaviour, rate_per_s=None, parameters={})
-        if rate_per_s is not None:
-            told = _told_by_rate(plan.behaviour)
-            kept = {name: value for name, value in plan.parameters.items() if name not in told}
-            plan = replace(plan, rate_per_s=rate_per_s, parameters=kept)
-        return replace(
-            plan,
-            count=plan.count if clients is None else clients,
-            connections=plan.connections if connections is None else connections,
-        )
+        name, kept = told.get("behaviour", self.behaviour), self
+        if name != self.behaviour:
+            behaviour_named(name)
+            kept = replace(self, rate_per_s=None, parameters={})
+        if "rate_per_s" in told:
+            left = kept.parameters.keys() - _told_by_rate(name)
+            kept = replace(kept, parameters={each: kept.parameters[each] for each in left})
+        return replace(kept, **told)
 
     def group(self, policy: Policy | None) -> Group:
         """The group, with attackers who aim at `policy`.
@@ -78,11 +66,11 @@ class GroupPlan:
         """
         rate = self.rate_per_s
         if rate is not None:
-            rate /= self.count * self.connections
+            rate /= self.clients * self.connections
         aimed = make_behaviour(self.behaviour, rate_per_s=rate, policy=policy)
         parameters = _chosen(aimed) | dict(self.parameters)
         behaviour = BEHAVIOURS[self.behaviour](**parameters)
-        return Group(behaviour, self.count, self.connections)
+        return Group(behaviour, self.clients, self.connections)
 
 
 def _chosen(behaviour: Any) -> dict[str, Any]:
@@ -106,16 +94,9 @@ def _told_by_rate(name: str) -> frozenset[str]:
 
 
 def _group_plan(arguments: dict[str, Any]) -> GroupPlan:
-    rest = dict(arguments)
-    name = rest.pop("behaviour")
-    rate = rest.pop("rate_per_s", None)
-    return GroupPlan(
-        behaviour=name,
-        count=rest.pop("count", 1),
-        connections=rest.pop("connections", 1),
-        rate_per_s=rate,
-        parameters=rest,
-    )
+    own = {each.name for each in fields(GroupPlan)} & arguments.keys()
+    parameters = {name: value for name, value in arguments.items() if name not in own}
+    return GroupPlan(**{name: arguments[name] for name in own}, parameters=parameters)
 
 
 def _interval(arguments: dict[str, Any]) -> Any:
@@ -166,7 +147,7 @@ def _behaviour_options(name: str) -> dict[str, Option]:
 
 CLIENTS = Section(
     options={
-        "count": Option("count", COUNT, "how many clients", "1"),
+        "count": Option("count", COUNT, "how many clients", "1", argument="clients"),
         "connections": Option(
             "connections", COUNT, "of each client; all follow the same plan", "1"
         ),

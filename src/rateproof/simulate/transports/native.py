@@ -42,8 +42,9 @@ def run(
     if None, and never more than there are lanes (connections of clients).
 
     With `max_connections` below the number of lanes a lane takes over the
-    connection that has idled longest, and waits while none idles; the wait
-    counts as the generator's own lag.
+    connection that has idled longest, and waits while none idles; the audit
+    tells that wait from the generator's own lag. A request that is late opens
+    no connection while one idles.
 
     Raises:
         InvalidArgument: out of these bounds, no native core, or the machine

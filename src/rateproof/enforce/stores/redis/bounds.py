@@ -53,11 +53,14 @@ def bounded(connection: Any) -> Any:
 
 
 class _Socket:
-    """A socket whose timeout is what is left of the call, where that is less."""
+    """A socket whose timeout is what is left of the call, where that is less.
+
+    Telling a socket its timeout is a system call, so one that is less than 1 % too long stays.
+    """
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
-        self._timeout = sock.gettimeout()
+        self._timeout = self._told = sock.gettimeout()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -66,18 +69,22 @@ class _Socket:
         self._timeout = timeout
 
     def recv(self, *args: Any) -> bytes:
-        self._sock.settimeout(_left_s(self._timeout))
-        received: bytes = self._sock.recv(*args)
+        received: bytes = self._in_time().recv(*args)
         return received
 
     def recv_into(self, *args: Any) -> int:
-        self._sock.settimeout(_left_s(self._timeout))
-        count: int = self._sock.recv_into(*args)
+        count: int = self._in_time().recv_into(*args)
         return count
 
     def sendall(self, *args: Any) -> None:
-        self._sock.settimeout(_left_s(self._timeout))
-        self._sock.sendall(*args)
+        self._in_time().sendall(*args)
+
+    def _in_time(self) -> Any:
+        left_s, told_s = _left_s(self._timeout), self._told
+        if not (left_s and told_s and left_s <= told_s <= left_s * 1.01):
+            self._sock.settimeout(left_s)
+            self._told = left_s
+        return self._sock
 
 
 def _left_s(timeout: float | None) -> float | None:

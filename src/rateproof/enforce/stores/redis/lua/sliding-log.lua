@@ -3,7 +3,9 @@
 -- beyond the end of the string was never taken. Stamps in one cell lie at least a window apart,
 -- so that no window holds two of it.
 algorithms["sliding-log"] = function(key, limit, window)
-  local head, page_end = 24, 1024
+  local head, whole = 24, 1024
+  -- A short ring is read at once, of a long one the cells that are asked for and some behind them.
+  local page_from, page_end = 0, limit * 8 < whole and whole or head
   local page = redis.call("GETRANGE", key, 0, page_end - 1)
   local oldest, busy, newest = 0, 0, 0
   if page ~= "" then oldest, busy, newest = struct.unpack(">I8I8I8", page) end
@@ -12,11 +14,12 @@ algorithms["sliding-log"] = function(key, limit, window)
   -- When the i-th oldest cell is free, i from 0.
   local function free_at(i)
     local start = head + (oldest + i) % limit * 8
-    if start + 8 <= #page then return (struct.unpack(">I8", page, start + 1)) + window end
-    if #page < page_end then return 0 end
-    local cell = redis.call("GETRANGE", key, start, start + 7)
-    if cell == "" then return 0 end
-    return (struct.unpack(">I8", cell)) + window
+    if start < page_from or start >= page_end then
+      page_from, page_end = start, start + 64
+      page = redis.call("GETRANGE", key, page_from, page_end - 1)
+    end
+    if start - page_from >= #page then return 0 end
+    return (struct.unpack(">I8", page, start - page_from + 1)) + window
   end
 
   -- Cells get free in the order in which they were taken, so those that were free still are:

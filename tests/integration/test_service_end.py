@@ -163,6 +163,40 @@ def test_no_more_connections_are_served_than_are_told(start_service, threads):
         assert int(refused.rpartition(" ")[2]) >= 51
 
 
+@pytest.mark.parametrize(
+    ("one", "answer", "count"),
+    [(ASK, b"HTTP/1.1 ", 3_000), (b"PING\r\n", b"+PONG", 5), (b"COMMAND\r\n", b"\r\ncl.throttle", 1_000)],
+)  # fmt: skip
+def test_a_client_that_sends_no_more_gets_all_its_answers_and_then_the_end(
+    start_service, one, answer, count
+):
+    """At once, not when it was idle for too long; also when the answers are longer than is kept for it."""
+    service = start_service(LIMITS, *RESP)
+    with connected(service.port if one == ASK else service.resp_port) as (sock, reader):
+        sock.settimeout(30)
+        sock.sendall(one * count)
+        sock.shutdown(socket.SHUT_WR)
+        assert reader.read().count(answer) == count
+
+
+@pytest.mark.alone
+def test_a_loop_that_nobody_asks_sleeps(start_service):
+    service = start_service(LIMITS, *RESP)
+    stat = Path(f"/proc/{service.process.pid}/stat")
+
+    def used():
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    with connected(service.resp_port) as (sock, reader):
+        for _ in range(200):
+            sock.sendall(b"PING\r\n")
+            assert reader.readline() == b"+PONG\r\n"
+        before = used()
+        time.sleep(0.5)
+        assert used() - before <= 0.1
+
+
 def test_the_machine_looks_after_silent_clients_of_commands(start_service):
     """Their connections may be silent for ever, unless nobody is there any more."""
     service = start_service(LIMITS, *RESP)

@@ -24,8 +24,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Readings of one connection in a row, before others have their turn.
 const TURNS: usize = 16;
 
-/// Bytes of answers that are kept room for, and after which a client has to read first.
+/// Bytes of answers after which a client has to read first, and those whose room is kept for the next ones.
 pub const MOST_KEPT: usize = 256 * 1024;
+const MOST_ROOM: usize = 32 * 1024;
 
 /// A connection by either kind of socket.
 pub enum Stream {
@@ -252,7 +253,7 @@ impl Connection {
         }
         self.written = 0;
         match self.output.capacity() {
-            ..=MOST_KEPT => self.output.clear(),
+            ..=MOST_ROOM => self.output.clear(),
             _ => self.output = Vec::new(),
         }
         Ok(true)

@@ -26,6 +26,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// As long as events come within this time, a loop looks for them before it sleeps: to be woken
 /// would cost the client's processor more.
 const SOON: Duration = Duration::from_micros(20);
+/// After so many looks in vain it rests for the longest time: 2 to the power of this, in rounds.
+const MOST_IN_VAIN: u32 = 6;
 
 /// All that the loops share: the limits in force, the store, and whether it ends.
 pub struct Shared {
@@ -86,6 +88,9 @@ pub struct Loop {
     free: Vec<usize>,
     /// The most connections of all loops.
     most: u64,
+    /// The last looks for events that found none, and rounds until it looks again.
+    in_vain: u32,
+    rest: u32,
 }
 
 impl Loop {
@@ -111,6 +116,8 @@ impl Loop {
             connections: Vec::new(),
             free: Vec::new(),
             most,
+            in_vain: 0,
+            rest: 0,
         };
         Ok((made, waker))
     }
@@ -129,16 +136,15 @@ impl Loop {
         let (mut more, mut swept) = (Vec::new(), Instant::now());
         let (mut ends_at, mut soon): (Option<Instant>, bool) = (None, false);
         loop {
-            let wait = if more.is_empty() {
-                SWEEP
-            } else {
-                Duration::ZERO
+            let (longest, looks) = match more.is_empty() {
+                true => (SWEEP, soon),
+                false => (Duration::ZERO, false),
             };
             let begun = Instant::now();
-            if self.wait(&mut events, wait, soon).is_err() {
+            if self.wait(&mut events, longest, looks).is_err() {
                 continue; // a signal
             }
-            soon = begun.elapsed() < SOON;
+            soon = !events.is_empty() && begun.elapsed() < SOON;
             let now_turn = shared.turn.load(Ordering::Acquire);
             if now_turn != turn {
                 (desk.limits, turn) = (shared.limits(), now_turn);
@@ -197,15 +203,22 @@ impl Loop {
         }
     }
 
-    /// Events, waited for as long as `longest`; with `soon`, looked for first.
-    fn wait(&mut self, events: &mut Events, longest: Duration, soon: bool) -> io::Result<()> {
-        let begun = Instant::now();
-        while soon && begun.elapsed() < SOON {
-            self.poll.poll(events, Some(Duration::ZERO))?;
-            if !events.is_empty() {
-                return Ok(());
+    /// Events, waited for as long as `longest`; before it sleeps, it `looks` for them. After looks in vain it
+    /// looks less often: nothing comes while it looks where the clients have the same processor.
+    fn wait(&mut self, events: &mut Events, longest: Duration, looks: bool) -> io::Result<()> {
+        if looks && self.rest == 0 {
+            let begun = Instant::now();
+            while begun.elapsed() < SOON {
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    self.in_vain = 0;
+                    return Ok(());
+                }
             }
+            self.in_vain = MOST_IN_VAIN.min(self.in_vain + 1);
+            self.rest = 1 << self.in_vain;
         }
+        self.rest = self.rest.saturating_sub(1);
         self.poll.poll(events, Some(longest))
     }
 

@@ -69,5 +69,6 @@ def flask_limiter() -> flask.Flask:
 
 plain = page()
 denying = limited("5 per 1h")
-admitting = limited("5 per 1us")  # of the usual size, and never used up
+admitting = limited("50 per 1ms")  # never used up, of a client that has just been here
+newcomers = limited("5 per 1us")  # every request is the first of a window
 rival = flask_limiter()

@@ -171,7 +171,7 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
     assert 0 <= min(spans) <= max(spans) < 20 * SECOND
 
 
-def test_a_header_section_that_is_cut_off_is_an_error_and_its_fields_are_not_believed(
+def test_a_header_section_cut_off_is_an_error_and_its_fields_are_not_believed(
     scripted: Callable[..., Any], transport: str
 ) -> None:
     """Requests takes it for a whole one; the status was whole in any case."""

@@ -12,7 +12,7 @@ from tests.integration.client_session import Terminal
 from tests.samples import quick_first
 
 
-def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key_press(
+def test_it_asks_until_it_has_a_number_shows_figures_and_ends_at_a_key(
     serve: Callable[..., str], terminal: Callable[..., Terminal]
 ) -> None:
     session = terminal(f"url={serve()!r}")

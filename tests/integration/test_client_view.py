@@ -84,7 +84,7 @@ def test_a_view_that_fails_leaves_the_run_to_the_line(
 
 
 @pytest.mark.parametrize("settings", ["plain=True", "log='-'"])
-def test_the_view_is_not_shown_where_it_is_not_wanted_or_would_mix_with_data(
+def test_the_view_is_not_shown_where_it_is_unwanted_or_would_mix_with_data(
     serve: Callable[..., str], terminal: Callable[..., Terminal], settings: str
 ) -> None:
     session = terminal(f"url={serve()!r}, clients=7, duration_ns=10**9, {settings}", whole=True)

@@ -113,7 +113,7 @@ def test_each_endpoint_has_its_verdict_suite_and_section_and_the_worst_is_the_co
 
 @pytest.mark.parametrize("width", quick_first([40, 200]))
 @pytest.mark.alone
-def test_an_endpoint_that_is_not_there_is_69_and_keeps_no_other_from_its_test(
+def test_an_endpoint_that_is_away_is_69_and_keeps_no_other_from_its_test(
     shop, tmp_path, capsys, free_port, width, monkeypatch
 ):
     away = f"http://127.0.0.1:{free_port}/away"

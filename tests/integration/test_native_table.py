@@ -268,7 +268,7 @@ def test_processes_that_make_the_same_table_at_once_share_it(tmp_path):
         open_at_once(tmp_path / str(attempt))
 
 
-def test_processes_that_open_and_remove_the_same_table_at_once_never_fail_but_by_saying_so(path):
+def test_processes_that_open_and_remove_one_table_at_once_fail_only_by_saying_so(path):
     end = time.monotonic() + 0.5
 
     def use() -> int:
@@ -428,7 +428,7 @@ def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm):
     killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=80, seed=2)
 
 
-def test_who_is_stopped_while_claiming_is_in_nobody_s_way_for_longer_than_a_bound(spawn, path):
+def test_who_is_stopped_while_claiming_is_in_the_way_no_longer_than_a_bound(spawn, path):
     claim = """
 import itertools, os, sys
 from rateproof._native import Table

@@ -198,7 +198,7 @@ def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
     assert not hit(table, SECOND_NS)
 
 
-def test_a_table_in_a_folder_that_is_gone_makes_it_again_for_its_user_alone(tmp_path):
+def test_a_table_whose_folder_is_gone_makes_it_again_for_its_user_alone(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     tables = [sliding_log(folder / name, 2, HOUR_NS, 100) for name in ("one", "two")]

@@ -151,7 +151,7 @@ def test_a_server_of_one_process_is_its_own_worker_and_is_started_again(free_por
         assert "killed the server at" in str(watch.deeds[0])
 
 
-def test_a_worker_that_dies_by_itself_is_a_crash_even_beside_one_that_is_killed(gunicorn):
+def test_a_worker_that_dies_by_itself_is_a_crash_beside_a_killed_one_too(gunicorn):
     with watched(gunicorn, Stroke("kill", 0, 0, 0.0)) as watch:
         until(lambda: watch.deeds and watch.deeds[0].until_ns)
         until(lambda: len(gunicorn.workers()) == 2)
@@ -177,9 +177,7 @@ def test_a_server_that_dies_by_itself_is_a_crash_and_is_started_again(ours):
     assert (crash.whose, crash.what) == ("server", "server killed by signal 9")
 
 
-def test_a_server_that_does_not_come_back_is_a_crash_and_the_next_watch_tries_again(
-    free_port, tmp_path
-):
+def test_a_server_that_stays_away_is_a_crash_and_the_next_watch_tries_again(free_port, tmp_path):
     """It starts only where a file is."""
     allowed = tmp_path / "allowed"
     allowed.touch()

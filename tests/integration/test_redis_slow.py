@@ -41,7 +41,7 @@ def dripping():
         over.set()
 
 
-def test_waiting_for_a_turn_is_part_of_the_timeout_and_no_fault_of_the_server(valkey, caplog):
+def test_waiting_for_a_turn_counts_as_timeout_and_no_fault_of_the_server(valkey, caplog):
     async def main(limiter, gate):
         for _ in range(AT_ONCE):
             await gate().acquire()

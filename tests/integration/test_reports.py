@@ -79,7 +79,7 @@ def test_a_test_that_is_killed_leaves_no_pass_behind(tester, tmp_path):
         ),
     ],
 )
-def test_a_duration_ends_a_test_in_order_and_what_it_cuts_off_is_not_tested(
+def test_a_duration_ends_a_test_in_order_and_what_it_cuts_is_not_tested(
     tester, tmp_path, more, code, tag, line, answer
 ):
     began = time.monotonic()

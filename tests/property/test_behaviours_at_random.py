@@ -119,7 +119,7 @@ def test_a_ramp_transformed_by_its_cumulated_rate_is_a_poisson_process_of_rate_o
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_ramp_to_nothing_has_as_many_arrivals_as_its_area_at_the_instants_of_its_rate(
+def test_a_ramp_to_nothing_has_the_arrivals_of_its_area_at_its_rate(
     seed: str, kolmogorov_smirnov: Distance
 ) -> None:
     """Given their number, Lambda of a Poisson process's instants is uniform."""

@@ -71,7 +71,7 @@ def test_no_shorter_memory_would_do(quota):
 
 
 @pytest.mark.parametrize("blocks", [1, 4, 60])
-def test_who_takes_all_that_there_is_gets_k_of_k_and_one_of_the_rate(blocks):
+def test_who_takes_all_there_is_gets_k_of_k_and_one_of_the_rate(blocks):
     quota = Quota(1_000, 60 * S, NAME, parameter=blocks)
     state, now, admitted = (0,) * RULE.width(quota), 0, 0
     while now < 1_000 * 60 * S:
@@ -112,7 +112,7 @@ def test_where_the_numbers_of_blocks_and_totals_begin_again_nothing_changes(
         assert told == (wait == 0, False, left, wait, RULE.reset_after_ns(quota, state, now))
 
 
-def test_who_comes_back_when_the_numbers_do_finds_the_old_count_or_a_whole_quota():
+def test_who_returns_when_the_numbers_do_finds_the_old_count_or_a_whole_quota():
     """Stricter for 2(K + 1) blocks after hours of blocks of 1 µs, never looser."""
     blocks, limit = 4, 10**9
     indices = 2**33 - 2**33 % (blocks + 1)

@@ -332,7 +332,7 @@ def test_two_bursts_that_no_phase_divides_are_a_breach_of_a_fixed_window():
     assert find_breach(burst + later, model, 0) == (None, 0)
 
 
-def test_only_a_key_of_which_all_is_known_is_searched_for_windows_opened_by_a_hit():
+def test_only_a_key_known_whole_is_searched_for_windows_opened_by_a_hit():
     """2 per 5 s: of hits at 4.9, 5.1 and 5.1 the last is one too many, unless one at 0 came first."""
     model = Model.of(Policy.parse("first-hit-window 2 per 50ns"), EXACT)
     jobs = [(49, 49), (51, 51), (51, 51)]

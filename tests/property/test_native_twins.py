@@ -179,7 +179,7 @@ def test_a_call_that_python_would_refuse_is_refused_in_its_words(args, named):
                 getattr(limiter, ask)(*args, **named)
 
 
-def test_a_subclass_that_has_its_own_hit_is_asked_by_all_who_ask_the_limiter():
+def test_a_subclass_with_its_own_hit_is_asked_by_all_who_ask_the_limiter():
     class Counting(Limiter):
         asked = 0
 

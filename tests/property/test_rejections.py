@@ -251,7 +251,7 @@ def test_what_a_bucket_lost_before_the_log_began_may_be_missing_for_ever():
     assert judgement.wrong(rarely, [0], EXACT)
 
 
-def test_a_bucket_from_which_denials_take_too_is_judged_only_if_the_key_is_fresh():
+def test_a_bucket_from_which_denials_take_too_is_judged_only_on_fresh_keys():
     policy = Policy.parse("token-bucket 1 per 10ns burst 2")
     key = KeyLog(b"k", 0, admitted=[(0, 0)], rejected=[(900, 900)])
     for fresh, judged in ((True, [0]), (False, [])):

@@ -322,7 +322,7 @@ def since(first, requests, limit, window=W, *others):
 
 
 @pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 60), marks=pytest.mark.slow)])
-def test_a_past_at_any_pace_hides_no_excess_that_is_promised_behind_a_wider_quota(seeds):
+def test_a_past_at_any_pace_hides_no_promised_excess_behind_a_wider_quota(seeds):
     """The wider quota comes back as slowly as it was used up, and hides what the other lets by."""
     told = 0
     for seed in seeds:

@@ -269,9 +269,7 @@ def test_what_does_not_happen_again_is_told_as_it_is(book):
 
 
 @pytest.mark.parametrize(("start_always", "least"), [(True, 7), (False, 6)])
-def test_what_only_may_happen_is_given_for_what_may_but_not_for_what_always_does(
-    start_always, least
-):
+def test_what_only_may_happen_is_not_given_for_what_always_does(start_always, least):
     def mostly(candidates, tries):
         always = [start_always and each.requests >= 7 for each in candidates]
         often = [each.requests >= 6 for each in candidates]
@@ -290,7 +288,7 @@ def test_what_was_tried_before_others_were_is_told_as_tried():
     assert (shrunk.recipe, shrunk.tries) == (start, Tries(0, 6))
 
 
-def test_what_had_no_room_beside_the_others_is_tried_after_them_if_they_do_nothing():
+def test_what_had_no_room_beside_others_is_tried_after_them_if_these_do_nothing():
     large, small = Recipe(seconds((0, 5), (4.9, 900))), Recipe(seconds((0, 5)))
 
     def oracle(recipes, tries):

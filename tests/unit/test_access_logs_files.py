@@ -153,7 +153,7 @@ def test_lines_of_a_megabyte_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("turn", ["grows", "renamed", "cut off"])
-def test_a_file_that_changes_while_it_is_read_is_read_as_far_as_it_goes(
+def test_a_file_that_changes_while_read_is_read_as_far_as_it_goes(
     turn, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("rateproof.events.lines._BLOCK", 1 << 18)

@@ -368,7 +368,7 @@ def test_a_policy_without_a_rule_is_a_bad_argument(check, policy, named):
     assert named in err
 
 
-def test_a_file_that_is_not_there_is_named_before_the_library_that_would_read_it(
+def test_a_missing_file_is_named_before_the_library_that_would_read_it(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("rateproof.events.parquet_reader.require_pyarrow", None)

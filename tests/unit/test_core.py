@@ -33,9 +33,7 @@ def test_an_install_without_the_native_core_says_so_once_with_the_way_to_it(tmp_
 
 
 @pytest.mark.parametrize("change", ["lacks a function", "lacks an argument", "lacks a method"])
-def test_a_core_older_than_the_python_code_is_refused_with_the_way_to_a_new_one(
-    monkeypatch, tmp_path, change
-):
+def test_a_core_older_than_the_python_code_is_refused_with_a_hint(monkeypatch, tmp_path, change):
     stub = "class Table:\n    def hit(self, key: bytes) -> None: ...\ndef screen(log: bytes) -> int: ...\n"
     module = ModuleType("rateproof._native")
     module.Table = type("Table", (), {} if change == "lacks a method" else {"hit": lambda *_: None})

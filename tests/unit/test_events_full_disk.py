@@ -101,7 +101,7 @@ def test_a_file_on_standard_output_ends_with_a_whole_line(tmp_path):
     assert rows == list(range(len(rows)))
 
 
-def test_a_log_that_does_not_even_get_a_row_group_is_a_log_without_events(tmp_path):
+def test_a_log_that_never_gets_a_row_group_is_a_log_without_events(tmp_path):
     """Its footer still fits, so it is not mistaken for a broken file."""
     path = tmp_path / "run.parquet"
     assert write_until_full(str(path), limit=300_000, batch=300_000).returncode == 73

@@ -93,7 +93,7 @@ def test_of_a_long_log_only_what_is_judged_is_read(long_log):
     assert log.same("connection") == 0
 
 
-def test_a_row_is_named_by_its_number_in_the_file_not_in_what_is_read_at_once(long_log, tmp_path):
+def test_a_row_is_named_by_its_number_in_the_file_not_in_the_batch(long_log, tmp_path):
     path, _ = long_log
     table = pq.read_table(path)
     at = len(table) - 3

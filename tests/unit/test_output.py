@@ -87,7 +87,7 @@ with progress("waiting for the next window", 12.0):
 """
 
 
-def test_progress_is_a_line_with_the_time_left_that_goes_away_and_nothing_in_a_pipe():
+def test_progress_is_a_line_with_the_time_left_and_nothing_in_a_pipe():
     command = [sys.executable, "-c", PROGRESS]
     piped = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (piped.stderr, piped.stdout) == ("iteration 1: consistent\n", "data\n")

@@ -17,7 +17,7 @@ def option(name: str) -> Option:
     return found
 
 
-def test_a_value_is_the_last_line_end_less_text_of_a_file_or_a_variable(
+def test_a_value_is_the_text_of_a_file_or_variable_less_its_line_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "t").write_bytes(b"\xef\xbb\xbfs3cret\r\n")

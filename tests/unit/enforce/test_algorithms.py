@@ -83,7 +83,7 @@ def test_blocks_are_rounded_up_so_that_a_window_never_shrinks():
     assert key.retry(3334 - 1) == 4 * 3334 - 3333
 
 
-def test_a_bucket_gets_a_token_back_each_interval_and_holds_no_more_than_its_burst():
+def test_a_bucket_gets_a_token_each_interval_and_holds_at_most_its_burst():
     key = Key("token-bucket 1 per 1s burst 3")
     assert key.hit(7, cost=3)
     assert (key.retry(7), key.retry(7, cost=3), key.reset(7)) == (S, 3 * S, 3 * S)

@@ -160,7 +160,7 @@ def test_a_flask_view_that_calls_another_pays_their_common_quota_once():
     assert answers[0].headers["RateLimit"] == '"2-per-5s";r=1;t=5, "9-per-1h";r=8;t=3600'
 
 
-def test_a_limit_further_down_on_a_flask_view_does_not_bring_in_what_the_view_overrides():
+def test_a_limit_further_down_on_a_flask_view_brings_in_nothing_overridden():
     app = flask.Flask(__name__)
     limits = FlaskRateLimit(app, key="ip", default="1 per 5s", clock=ManualClock(10**12))
 

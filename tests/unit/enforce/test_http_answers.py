@@ -103,7 +103,7 @@ def test_the_last_admission_says_when_all_is_free():
     assert fields(FIVE, decision(FIVE, (0, 0, 4 * S + 1)))["RateLimit"] == '"default";r=0;t=5'
 
 
-def test_a_used_up_quota_that_does_not_deny_says_when_all_of_it_is_free():
+def test_a_used_up_quota_that_denies_nothing_says_when_it_is_free():
     """The other one denies a request of cost 3, and is not used up."""
     made = decision(TWO, (0, 0, 5 * S), (2, 9 * S, 60 * S))
     assert fields(TWO, made)["RateLimit"] == '"5-per-5s";r=0;t=5, "100-per-1m";r=2;t=9'

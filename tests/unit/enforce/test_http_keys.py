@@ -144,7 +144,7 @@ def test_path_method_and_address_are_keys_too():
     assert key("ip", REMOTE_ADDR="::1") == b"ip=3:::1"
 
 
-def test_a_segment_of_the_path_is_the_key_over_wsgi_with_the_native_core_too():
+def test_a_segment_of_the_path_is_the_key_over_native_wsgi_too():
     app = RateLimitMiddleware(
         lambda _, start: start("200 OK", []) or [b""], Limiter("1/h"), key="path:2"
     )

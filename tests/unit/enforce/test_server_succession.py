@@ -44,7 +44,7 @@ def test_quotas_of_several_changes_each_end_in_their_own_time():
     assert succession.next_ns == 3600 * SECOND + LAG_NS
 
 
-def test_no_more_than_eight_quotas_leave_at_once_and_those_that_have_ceased_do_not_count():
+def test_at_most_eight_quotas_leave_at_once_and_ceased_ones_do_not_count():
     succession = Succession(HOURLY)
     for limit in range(1, MAX_LEAVING + 1):
         succession = succession.after(Policy.parse(f"{limit} per 5s"), 0)

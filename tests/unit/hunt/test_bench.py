@@ -55,7 +55,7 @@ def test_a_recipe_alone_is_spread_over_the_phases_of_the_window():
     assert begun == [0, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]
 
 
-def test_those_bound_to_a_phase_begin_in_it_and_only_as_many_as_go_together():
+def test_those_bound_to_a_phase_begin_in_it_as_many_as_go_together():
     window = 5 * SECOND
     bound = [Recipe(FIVE.schedule, phase=Phase(at * SECOND, window)) for at in (4, 4, 1, 2, 3, 0)]
     bench = Bench.of([*bound, FIVE], 3)

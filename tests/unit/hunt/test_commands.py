@@ -173,7 +173,7 @@ def test_headers_that_never_hold_a_secret_are_shown_as_they_were_typed():
     assert command_line(words) == shlex.join(words)
 
 
-def test_a_word_that_is_no_text_is_escaped_so_that_any_file_can_hold_it():
+def test_a_word_that_is_no_text_is_escaped_for_any_file_to_hold():
     assert command_line(["--data", "\udcff\udcfe"]).encode() == rb"--data '\udcff\udcfe'"
 
 

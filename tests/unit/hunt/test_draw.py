@@ -86,7 +86,7 @@ def test_what_is_drawn_is_within_bounds_and_makes_a_scenario(seed, iteration, po
 
 
 @pytest.mark.parametrize("policy", ["5 per 5s", "20 per 1s", "100 per 1h"])
-def test_after_the_book_some_clients_race_and_some_press_the_edge_that_can_be_waited_for(policy):
+def test_after_the_book_some_clients_race_and_some_press_an_edge_within_reach(policy):
     policy = Policy.parse(policy)
     families = set()
     for number in range(4, 44):
@@ -145,7 +145,7 @@ def test_each_quota_of_several_is_pressed_in_its_turn():
     assert all(ns >= 10 * SECOND for ns in durations[1::2]), "long enough for the wider window"
 
 
-def test_a_quota_that_others_delay_has_an_iteration_of_its_own_where_there_is_time():
+def test_a_quota_that_others_delay_has_its_own_iteration_where_there_is_time():
     policy = Policy.parse("5 per 5s; 100 per 1h; 300 per 1d")
     (fill,) = delayed(policy, 120 * SECOND)
     assert fill.quota == 1

@@ -179,7 +179,7 @@ def test_nor_are_they_in_a_log_that_is_checked_later(
 
 
 @pytest.mark.parametrize("idle", [None, 3_600 * SECOND])
-def test_where_no_wait_makes_them_fresh_each_is_used_once_and_said_to_be_unknown(
+def test_where_no_wait_makes_keys_fresh_each_is_used_once_and_called_unknown(
     idle: int | None,
 ) -> None:
     clock = ManualClock()

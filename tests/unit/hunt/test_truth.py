@@ -148,13 +148,11 @@ class Rewards(Limiter):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("windows", [2, 4])
-def test_one_more_after_a_pause_of_several_short_windows_is_found_by_the_known_attacks(
-    windows, seed
-):
+def test_one_more_after_a_pause_of_short_windows_is_found_by_known_attacks(windows, seed):
     assert hunted(quickly(Rewards(windows)), seed, "5 per 1s", iterations=3).verdict == "violated"
 
 
-def test_the_longest_pause_is_told_as_it_came_and_what_is_kept_after_longer_ones_is_not_claimed():
+def test_the_longest_pause_is_told_and_nothing_is_claimed_of_longer_ones():
     """It lies beyond what any known attack waits for."""
     totals = hunted(quickly(Rewards(5)), 1, "5 per 1s", iterations=3)
     assert (totals.verdict, totals.unseen) == ("consistent", "")

@@ -120,7 +120,7 @@ def test_a_schedule_that_nobody_finished_is_inconclusive_and_says_that_it_was_cu
     assert "cut-short" in told.causes
 
 
-def test_a_phase_that_lies_beyond_the_budget_is_not_waited_for_and_makes_it_inconclusive(
+def test_a_phase_beyond_the_budget_is_not_waited_for_and_makes_it_inconclusive(
     iteration_of, settings
 ):
     recipe = Recipe(Schedule.parse("6 at 0s"), phase=Phase(0, 1000 * 3_600 * SECOND))

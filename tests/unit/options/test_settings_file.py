@@ -140,7 +140,7 @@ def test_a_pyproject_counts_if_it_has_the_table(text, counts, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rateproof.toml", "pyproject.toml"])
-def test_a_folder_of_that_name_and_a_file_nobody_may_read_are_no_reason_to_stop(name, tmp_path):
+def test_a_folder_of_that_name_or_an_unreadable_file_is_no_reason_to_stop(name, tmp_path):
     (tmp_path / name).mkdir()
     assert find_settings(tmp_path) is None
 
@@ -181,9 +181,7 @@ def test_files_in_it_start_from_its_folder(project, monkeypatch):
     assert found.data.body == b"{}"
 
 
-def test_secrets_are_read_from_the_folder_of_the_file_and_only_of_what_is_tested(
-    project, monkeypatch
-):
+def test_secrets_are_read_from_the_folder_of_the_file_for_what_is_tested(project, monkeypatch):
     folder = project(
         "[test]\nkeys = 'keys.txt'\nheaders = { X-One = '@one', X-Two = '@env:TWO' }\niterations = 1\n"
         "[[test.endpoints]]\nurl = '/a'\nquery = { token = '@one' }\n"
@@ -235,7 +233,7 @@ def test_flags_win_over_the_file(project):
     assert (str(found.policy), str(found.key)) == ("5 per 2s", "header:X-Api-Key|ip")
 
 
-def test_a_url_alone_is_tested_alone_and_beside_endpoints_it_replaces_that_of_the_table(project):
+def test_a_url_is_tested_alone_and_beside_endpoints_replaces_that_of_the_table(project):
     project(SHOP)
     (alone,) = hunts("http://127.0.0.1:1/x", "--limit", "search")
     assert (alone.endpoint, alone.target.url) == (None, "http://127.0.0.1:1/x")

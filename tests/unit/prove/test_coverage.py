@@ -167,7 +167,7 @@ def test_a_key_that_was_full_and_another_that_pressed_test_nothing_together():
     assert verdict.outcome == INCONCLUSIVE
 
 
-def test_a_quota_is_not_tested_by_another_of_which_twice_as_much_would_pass_unseen():
+def test_a_quota_is_not_tested_by_another_whose_double_would_pass_unseen():
     """Twenty a minute would have looked the same, and lets through 1,200 an hour."""
     burst = [(n, n + 1, 200) for n in range(10)]
     slow = [(10 + n, 70_000 + n, 429) for n in range(300)]

@@ -72,7 +72,7 @@ def test_one_limit_for_all_is_not_consistent_for_one_who_asks_for_admissions_onl
     assert (verdict.outcome, verdict.causes) == ("inconclusive", ("other-key",))
 
 
-def test_a_limit_by_something_else_is_not_called_one_for_all_where_all_had_more():
+def test_a_limit_by_something_else_is_not_one_for_all_who_had_more():
     rows = [row for n in range(3) for row in times(f"k{n}", 5, 200, n)]
     verdict = judge(log_of(*rows, *times("b", 3, 429, 20), *times("c", 3, 429, 40)), FIVE)
     assert verdict.diagnosis == ("other-key",)
@@ -125,14 +125,14 @@ def test_counters_that_do_not_know_of_each_other_are_told_from_below():
     assert "looks like 3 or more counters" in verdict.reasons[0]
 
 
-def test_several_counters_are_not_told_from_one_whose_limit_is_higher_where_it_explains_all():
+def test_several_counters_are_not_told_from_one_higher_limit_that_explains_all():
     rows = [*on(1, "a", 10, 3), *on(2, "b", 5, 0, 400), *on(3, "b", 5, 3, 401)]
     verdict = judge(log_of(*rows), FIVE)
     assert (verdict.outcome, verdict.diagnosis) == ("violated", ("several-counters",))
     assert "looks like one counter whose limit is 10, or 2 or more counters" in verdict.reasons[0]
 
 
-def test_where_nobody_is_known_to_be_rejected_too_early_one_counter_may_have_any_higher_limit():
+def test_where_nobody_is_rejected_too_early_one_counter_may_have_any_higher_limit():
     rows = [*on(1, "c", 5, 1), *on(2, "a", 10, 0, 20_000), *on(3, "b", 8, 0, 20_400)]
     verdict = judge(log_of(*rows, fresh=False), FIVE)
     assert (verdict.outcome, verdict.diagnosis) == ("violated", ("several-counters",))
@@ -302,7 +302,7 @@ def test_several_statuses_are_counted():
     assert "there is nothing at that address" in verdict.reasons[0]
 
 
-def test_a_503_with_the_mark_of_a_limiter_is_a_rejection_and_not_a_server_that_is_down():
+def test_a_503_with_the_mark_of_a_limiter_is_a_rejection_and_no_outage():
     verdict = judge(log_of(*times("a", 12, 503, retry_after_s=1.0)), FIVE)
     assert verdict.outcome == "violated"
     assert (

@@ -177,7 +177,7 @@ def test_a_wrong_rejection_assumes_that_nothing_is_missing():
     assert not any("the log is complete" in one for one in document_of(log)["assumptions"])
 
 
-def test_a_wrong_rejection_is_not_shown_by_requests_that_are_said_not_to_be_all():
+def test_a_wrong_rejection_is_not_shown_by_requests_said_to_be_incomplete():
     document = document_of(read_log(HISTORIES / "denials-counted.jsonl"), "5 per 5s")
     assert document["claim"] == "wrong-rejection"
     assert verify(Document.read(document)).outcome == VIOLATED

@@ -87,9 +87,7 @@ def test_a_negative_amount_and_a_limit_beyond_the_tables_are_refused_by_name(tab
         tables.incr("a", 10, -1)
 
 
-def test_a_key_for_which_there_is_no_room_is_denied_and_others_are_not_forgotten(
-    open_tables_at, url, clock
-):
+def test_a_key_without_room_is_denied_and_others_are_not_forgotten(open_tables_at, url, clock):
     tables = open_tables_at(url, capacity=1)
     keys = [str(number) for number in range(99)]
     counts = [tables.incr(key, 10) for key in keys]

@@ -112,9 +112,7 @@ def test_a_sliding_window_counter_tells_its_two_windows(tables, clock):
     assert tables.get_sliding_window("a", 10) == (2, 10.0, 0, 20.0)
 
 
-def test_the_previous_count_is_exact_until_it_weighs_one_request_and_then_at_most_one(
-    tables, clock
-):
+def test_the_previous_count_is_exact_until_it_weighs_one_request(tables, clock):
     tables.acquire_sliding_window_entry("a", 100, 10, 77)
     clock.advance(10 * S)
     for _ in range(99):

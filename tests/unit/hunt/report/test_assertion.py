@@ -42,7 +42,7 @@ def test_what_fits_is_said_whole(failure, tmp_path):
 
 
 @pytest.mark.parametrize(("admitted", "found"), [(6, 3), (6, 9), (300, 0), (300, 9)])
-def test_of_what_does_not_fit_there_are_20_lines_and_the_place_of_the_rest(
+def test_of_what_does_not_fit_20_lines_and_the_place_of_the_rest_stay(
     failure, tmp_path, admitted, found
 ):
     lines = failure(admitted, found)

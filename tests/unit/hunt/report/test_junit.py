@@ -87,7 +87,7 @@ def test_a_violated_claim_fails_with_its_evidence(reported, path, log_of, iterat
     assert "window" in failure.text
 
 
-def test_of_a_claim_that_was_only_seen_where_another_one_was_violated_nothing_is_said(
+def test_of_a_claim_only_seen_where_another_was_violated_nothing_is_said(
     reported, log_of, iteration_of
 ):
     assert reported(iteration_of(log_of(*BREACH)))[WRONG] == "skipped"

@@ -81,7 +81,7 @@ def test_names_are_one_line_without_commands_to_the_terminal(log_of, iteration_o
 BREACH, KEPT = (0, 0.1, 0.2, 0.3, 0.4, 0.5), (0, 0.1, 0.2, 0.3, 0.4)
 
 
-def test_an_iteration_that_holds_is_a_line_and_one_that_does_not_is_told_whole(
+def test_an_iteration_that_holds_is_a_line_and_another_is_told_whole(
     log_of, iteration_of, subject, capsys
 ):
     held = iteration_of(log_of(*KEPT, rejected=[0.6]), 1)
@@ -124,7 +124,7 @@ def test_the_answer_is_last_on_the_terminal_and_first_in_the_file(
     assert last.startswith(line)
 
 
-def test_what_was_not_tested_stands_before_the_answer_on_the_terminal_and_after_it_in_the_file(
+def test_what_was_not_tested_stands_before_the_answer_but_after_it_in_files(
     subject, capsys, tmp_path
 ):
     totals = Totals(allow_untested=True)

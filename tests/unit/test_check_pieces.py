@@ -25,7 +25,9 @@ from rateproof.events import (
     read_log,
     splitter,
 )
+from rateproof.events import workplace as workplaces
 from rateproof.events.judged import LONG
+from rateproof.events.pieces import Pieces
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace, identity_of, workplace
@@ -101,6 +103,17 @@ def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check
     *_, err = check(log)
     assert "do not fit in 190 MB, half of what is free: 5 pieces" in err
     assert "are removed afterwards" in err
+
+
+def test_evidence_against_every_client_reads_no_piece_for_each(check, log, monkeypatch):
+    read, numbers = Pieces._read, []
+    monkeypatch.setattr(Pieces, "_read", lambda *of: numbers.append(of[1]) or read(*of))
+    code, out, _ = check(log, "--json", "--policy", "4 per 5s", *MEMORY)
+    assert code == 1
+    assert "over-admission: 100 keys were admitted too often" in json.loads(out)["reasons"]
+    assert max(map(numbers.count, range(5))) <= 4, (
+        "surveyed, searched, shown, and at most once more"
+    )
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(check, log, monkeypatch):
@@ -348,12 +361,16 @@ def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
     assert place.noted() is None
 
 
-def test_a_log_that_changed_and_other_settings_are_another_work(tmp_path):
+def test_another_log_setting_or_program_is_another_work(tmp_path, monkeypatch):
     path = tmp_path / "log.parquet"
     path.write_bytes(b"rows")
     first = identity_of(path, "403")
     assert identity_of(path, "403") == first
     assert identity_of(path, "429") != first
+    monkeypatch.setattr(workplaces, "_code", lambda: ["another"])
+    assert identity_of(path, "403") != first
+    monkeypatch.undo()
+    assert identity_of(path, "403") == first
     os.utime(path, (1, 1))
     assert identity_of(path, "403") != first
 

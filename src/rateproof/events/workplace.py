@@ -75,10 +75,19 @@ class Workplace:
 
 
 def identity_of(path: Path, *settings: object) -> str:
-    """A digest of a file, as it is now, and of the settings of a work on it."""
+    """A digest of a file, as it is now, of the settings of a work on it, and of our own code."""
+    return sha256(repr((_as_it_is(path), settings, _code())).encode()).hexdigest()
+
+
+def _code() -> list[tuple[str, int, int, int, int]]:
+    """This package as it is installed: another one reads nothing that this one kept."""
+    files = Path(__file__).parents[1].rglob("*")
+    return sorted(_as_it_is(path) for path in files if path.suffix in {".py", ".so", ".pyd"})
+
+
+def _as_it_is(path: Path) -> tuple[str, int, int, int, int]:
     found = path.stat()
-    of_file = str(path.resolve()), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-    return sha256(repr((of_file, settings)).encode()).hexdigest()
+    return str(path.resolve()), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager

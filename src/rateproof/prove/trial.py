@@ -116,12 +116,13 @@ class Trial:
             if breach is not None:
                 found.append((key, breach, budget, suspect.number))
         found.sort(key=lambda one: (len(one[1].core), -one[1].slack_ns, one[3]))
-        return [
-            self._exhibits.over_admission(key, self._reduced(key, breach, budget))
-            for key, breach, budget, _ in found[:MOST_EVIDENCE]
-        ] + [
-            self._exhibits.over_admission(key, breach) for key, breach, *_ in found[MOST_EVIDENCE:]
-        ]
+        # Of a log in pieces, every piece is read once.
+        shown: dict[int, Evidence] = {}
+        for at in sorted(range(len(found)), key=lambda at: found[at][0].admitted_rows[0]):
+            key, breach, budget, _ = found[at]
+            reduced = self._reduced(key, breach, budget) if at < MOST_EVIDENCE else breach
+            shown[at] = self._exhibits.over_admission(key, reduced)
+        return [shown[at] for at in range(len(found))]
 
     def doubt_over_admission(self, doubts: Doubts) -> None:
         """Note what would have been a breach; for a log that has none."""

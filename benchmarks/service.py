@@ -5,7 +5,8 @@
 The load has one processor, whoever serves another; 10,000 keys, which are all denied or all admitted.
 `http` is wrk with 64 connections, against nginx `limit_req`; `resp` is redis-benchmark with 50, against INCR
 of Redis and throttlecrab, unpipelined and 16 commands at a time; `rls` is h2load with 64
-streams of gRPC; `threads` is the service on two processors.
+streams of gRPC; `envoy` is Envoy's p99 at 2,000 requests a second, asking the service and not; `threads` is the
+service on two processors.
 Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first says the machine and
 the method. Whoever is measured has a turn in each round, in an order that rotates; medians throughout. Beside
 the rates stands the processor time of whoever serves for each request: other work on the machine changes it less.
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 
 from enforcing.measuring import Figure, figure, ratios
+from serving import envoy as gateway
 from serving.loads import Load, Resp, Turn, Wrk
 from serving.rls import RULES, H2load
 from serving.servers import Nginx, Redis, Service, Throttlecrab
@@ -89,6 +91,22 @@ def rls(rounds: int, seconds: int) -> Iterator[Figure]:
             yield figure(f"RLS, {kind}: processor time", cost_us, "us/call")
 
 
+def envoy(rounds: int, seconds: int) -> Iterator[Figure]:
+    """The 99th percentile that Envoy's question to the service adds, at 2,000 requests a second."""
+    with (
+        Service(rules=gateway.RULES) as ours,
+        Nginx() as page,
+        gateway.Envoy(page.http, ours.rls, asks=True) as asking,
+        gateway.Envoy(page.http, ours.rls, asks=False) as silent,
+    ):
+        found = [
+            [each.p99_ms("/admitted", seconds) for each in (asking, silent)] for _ in range(rounds)
+        ]
+        added = median(asked - alone for asked, alone in found)
+        yield figure("Envoy's p99", median(asked for asked, _ in found), "ms")
+        yield figure("Envoy's p99, added by the service", added, "ms", wanted="<= 1")
+
+
 def threads(rounds: int, seconds: int) -> Iterator[Figure]:
     """Processor time of a decision with two event loops, and with one."""
     with Service() as one, Service(threads=2) as two:
@@ -109,6 +127,7 @@ PARTS: dict[str, Callable[[int, int], Iterator[Figure]]] = {
     "http": http,
     "resp": resp,
     "rls": rls,
+    "envoy": envoy,
     "threads": threads,
 }
 

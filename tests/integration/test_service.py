@@ -127,27 +127,29 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
 
 
 @pytest.mark.parametrize(
-    ("data", "status"),
+    ("data", "status", "named"),
     [
-        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
-        (b"GET / HTTP/9.9\r\n\r\n", 400),
-        (b"GET /check/api HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        (b"GET /check/api HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST /check/api HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
-        (b"POST /check/api HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
-        (b"GET /check/api HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431),
-        (b"GET /check/api HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", 431),
-        (b"GET /check/api HTTP/1.0\r\nX-Api-Key: " + b"k" * 5_000 + b"\r\n\r\n", 400),
-        (b"GET /check/nothing HTTP/1.0\r\n\r\n", 404),
-        (b"GET /check/%FF HTTP/1.0\r\n\r\n", 404),
-        (b"GET /elsewhere HTTP/1.0\r\n\r\n", 404),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, "not a request of HTTP/1: invalid token"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "HTTP version"),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "more than one"),
+        (b'GET / HTTP/1.1\r\nContent-Length: -"1\r\n\r\n', 400, "Content-Length is '-_1', no"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "Content-Length"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 9" + b"9" * 19 + b"\r\n\r\n", 413, "'" + "9" * 20),
+        (b"GET /check/api HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431, "32 KiB"),
+        (b"GET /check/api HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", 431, "128 fields"),
+        (b"GET /check/api HTTP/1.0\r\nX-Api-Key: " + b"k" * 5_000 + b"\r\n\r\n", 400, "4 KiB"),
+        (b"GET /check/nothing HTTP/1.0\r\n\r\n", 404, "no limit 'nothing'; one of api"),
+        (b"GET /check/" + b"%FF" * 99 + b" HTTP/1.0\r\n\r\n", 404, "no limit '%FF%FF"),
+        (b"GET /else\\where HTTP/1.0\r\n\r\n", 404, "no path '/else_where'; ask for /check/NAME"),
     ],
-)
+)  # fmt: skip
 def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(
-    start_service, data, status
+    start_service, data, status, named
 ):
     service = start_service()
-    assert service.raw(data).startswith(b"HTTP/1.1 %d " % status)
+    head, _, body = service.raw(data).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert named in json.loads(body)["detail"]
     assert service.ask(X_Api_Key="a")[1]["ratelimit"].startswith('"api";r=4')
 
 
@@ -206,13 +208,19 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
         ('[limits.api]\npolicy = "leaky-queue 5 per 5s"\n', 'line 2: algorithm is "leaky-queue"'),
         ('[limits.api]\npolicy = "5 per 5s"\npolicy = "6 per 5s"\n', "line 3"),
         ('[limits.api]\npolicy = "5 per 5s"\ncolour = 1\n', "line 3: no option 'colour'"),
+        (
+            '[limits.api]\npolicy = "5 per 5s"\ncost = 1.5\n',
+            "line 3: cost is '1.5' (a text, a whole",
+        ),
+        ('[limits.api]\npolicy = "sliding-blocks 5 per 5s blocks 0"\n', "blocks is 0 (at least 1)"),
+        ('[limits.api]\n# \xff\npolicy = "5 per 5s"\n', "limits.toml: line 2: not UTF-8"),
         ('[service]\nport = 99999\n[limits.api]\npolicy = "5 per 5s"\n', "line 2: port is"),
         ('[service]\nstore = "redis://x"\n[limits.api]\npolicy = "5 per 5s"\n', "redis://x"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, named):
     file = tmp_path / "limits.toml"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     done = subprocess.run(
         [PROGRAM, "--config", file], capture_output=True, text=True, timeout=30, check=False
     )

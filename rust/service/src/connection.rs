@@ -307,7 +307,7 @@ impl Connection {
                             keeps_alive: false,
                             bodiless: false,
                         };
-                        answer::refused(&mut self.output, status, detail, ending);
+                        answer::refused(&mut self.output, status, &detail, ending);
                         self.ending = true;
                     }
                 },

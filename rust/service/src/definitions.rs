@@ -6,13 +6,14 @@ use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
-use saphyr_parser::{Event, Marker, Parser, ScanError, SpannedEventReceiver};
+use saphyr::MarkedYaml;
 
 use crate::rules::{Level, Node, Rate, Rule, Rules, UNITS};
+use crate::settings::text_of;
+use crate::visible::visible;
+use crate::yaml::{self, fields, flag, list, scalar, unknown, wrong};
 
-/// The most levels of YAML, two of which are a descriptor, and bytes of a file.
-const MOST_DEPTH: usize = 128;
+/// The most bytes of a file.
 const MOST_BYTES: u64 = 4 << 20;
 const DESCRIPTOR: &str = "key, value, rate_limit, shadow_mode, quota_mode, share_threshold, \
                           detailed_metric, value_to_metric, metadata, descriptors";
@@ -48,8 +49,7 @@ impl Rules {
                     file.display()
                 ));
             }
-            let text = fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
-            let added = rules.add(&text);
+            let added = text_of(&file).and_then(|text| rules.add(&text));
             added.map_err(|error| format!("{}, {error}", file.display()))?;
         }
         match rules.domains.is_empty() {
@@ -63,33 +63,7 @@ impl Rules {
     /// # Errors
     /// The mistake, with its line.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
-        let mut loader = YamlLoader::default();
-        loader.early_parse(false);
-        let mut depth = 0;
-        for event in Parser::new_from_str(text) {
-            let failed = |error: &ScanError| at(*error.marker(), error.info());
-            let (event, span) = event.map_err(|error| failed(&error))?;
-            match event {
-                Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
-                Event::SequenceEnd | Event::MappingEnd => depth -= 1,
-                _ => {}
-            }
-            // What is deeper takes a stack of its depth, and nothing here is.
-            if depth > MOST_DEPTH {
-                return Err(at(span.start, &format!("more than {MOST_DEPTH} levels")));
-            }
-            loader.on_event(event, span);
-            if let Some(error) = loader.error() {
-                return Err(failed(error));
-            }
-        }
-        let documents = loader.into_documents();
-        let [document] = &documents[..] else {
-            return Err(format!(
-                "line 1: {} documents (one, with a domain)",
-                documents.len()
-            ));
-        };
+        let document = &yaml::document(text)?;
         let (mut domain, mut descriptors) = (String::new(), None);
         for (name, value) in fields(document, "the file")? {
             match name {
@@ -168,11 +142,7 @@ impl Rules {
                     "" => keys.join("."),
                     name => name.to_owned(),
                 };
-                let shown = |letter: char| match letter {
-                    ' '..='~' if !['"', '\\'].contains(&letter) => letter,
-                    _ => '_',
-                };
-                rule.label = label.chars().map(shown).collect();
+                rule.label = visible(&label);
                 node.rule = Some(self.all.len());
                 self.all.push(rule);
             }
@@ -258,64 +228,6 @@ fn rule(limit: &MarkedYaml<'_>, shadow: bool) -> Result<Rule, String> {
         alternative: false,
         replaces,
     })
-}
-
-fn at(marker: Marker, what: &str) -> String {
-    format!("line {}: {what}", marker.line())
-}
-
-fn wrong(node: &MarkedYaml<'_>, what: &str) -> String {
-    at(node.span.start, what)
-}
-
-fn unknown(node: &MarkedYaml<'_>, name: &str, known: &str) -> String {
-    wrong(node, &format!("{name:?} is no key here ({known})"))
-}
-
-/// The pairs of a mapping; none of what is empty.
-fn fields<'n>(
-    node: &'n MarkedYaml<'n>,
-    what: &str,
-) -> Result<Vec<(&'n str, &'n MarkedYaml<'n>)>, String> {
-    match &node.data {
-        YamlData::Mapping(pairs) => {
-            let named = pairs.iter().map(|(name, value)| match &name.data {
-                YamlData::Representation(text, ..) => Ok((text.as_ref(), value)),
-                _ => Err(wrong(name, "a key that is no text")),
-            });
-            named.collect()
-        }
-        _ => Err(wrong(node, &format!("{what} is not a mapping of keys"))),
-    }
-}
-
-fn list<'n>(node: &'n MarkedYaml<'n>, what: &str) -> Result<&'n [MarkedYaml<'n>], String> {
-    match &node.data {
-        YamlData::Sequence(nodes) => Ok(nodes),
-        YamlData::Representation(text, ScalarStyle::Plain, _) if is_null(text) => Ok(&[]),
-        _ => Err(wrong(node, &format!("{what} is not a list"))),
-    }
-}
-
-/// A text as it is written, whatever YAML takes it for.
-fn scalar<'n>(node: &'n MarkedYaml<'n>, what: &str) -> Result<&'n str, String> {
-    match &node.data {
-        YamlData::Representation(text, ScalarStyle::Plain, _) if is_null(text) => Ok(""),
-        YamlData::Representation(text, ..) => Ok(text),
-        _ => Err(wrong(node, &format!("{what} is not a text or a number"))),
-    }
-}
-
-fn is_null(text: &str) -> bool {
-    ["", "~", "null", "Null", "NULL"].contains(&text)
-}
-
-fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
-    match scalar(node, what)?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" | "" => Ok(false),
-        text => Err(wrong(node, &format!("{what} is {text:?} (true or false)"))),
-    }
 }
 
 #[cfg(test)]

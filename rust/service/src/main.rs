@@ -3,8 +3,8 @@
 //!
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
-//! `told` its policies; `rules` with their `definitions`, `domains` and `messages` are Envoy's rate limit service, over the `calls`
-//! of gRPC; `connection` is one client, `serving` the event loops, one a core.
+//! `told` its policies; `rules` with their `definitions` in `yaml`, `domains` and `messages` are Envoy's rate limit service, over
+//! the `calls` of gRPC; `listener` has the sockets, `connection` is one client, `serving` the event loops, one a core.
 
 mod activation;
 mod address;
@@ -36,6 +36,8 @@ mod tables;
 mod throttle;
 mod tls;
 mod told;
+mod visible;
+mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -88,7 +88,7 @@ fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
         let found = number(&mut after).ok_or(None)?;
         rest = after;
         match found {
-            0 => Err(Some(format!("{name} 0"))),
+            0 => Err(Some(format!("{name} is 0 (at least 1)"))),
             found => Ok(Some(found)),
         }
     };

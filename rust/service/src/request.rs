@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use httparse::Status;
 
+use crate::visible::quoted;
+
 /// The longest head, in bytes, and the most header fields.
 pub const MOST_HEAD: usize = 32 * 1024;
 const MOST_FIELDS: usize = 128;
@@ -25,7 +27,11 @@ pub struct Request<'a> {
 
 /// The reason why a request cannot be answered as asked: the status, and what was wrong. The connection ends.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refused(pub u16, pub &'static str);
+pub struct Refused(pub u16, pub String);
+
+fn refused(status: u16, detail: &str) -> Refused {
+    Refused(status, detail.to_owned())
+}
 
 /// A target without the scheme and the authority that RFC 9112, 3.2.2 lets it have.
 fn origin_form(target: &[u8]) -> &[u8] {
@@ -54,9 +60,11 @@ impl<'a> Request<'a> {
             Ok(Status::Complete(head)) if head <= MOST_HEAD => head,
             Ok(Status::Partial) if bytes.len() < MOST_HEAD => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-                return Err(Refused(431, "the head is longer than 32 KiB or 128 fields"));
+                return Err(refused(431, "the head is longer than 32 KiB or 128 fields"));
             }
-            Err(_) => return Err(Refused(400, "not a request of HTTP/1")),
+            Err(error) => {
+                return Err(Refused(400, format!("not a request of HTTP/1: {error}")));
+            }
         };
         let target = origin_form(parsed.path.unwrap_or_default().as_bytes());
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
@@ -90,22 +98,26 @@ impl<'a> Request<'a> {
     /// Bytes of the body.
     fn body(&self) -> Result<u64, Refused> {
         if self.lines("transfer-encoding").any(|line| !line.is_empty()) {
-            return Err(Refused(411, "a body needs a Content-Length"));
+            return Err(refused(411, "a body needs a Content-Length"));
         }
         let mut lengths = self.lines("content-length");
         let length = match (lengths.next(), lengths.next()) {
             (None, _) => return Ok(0),
             (Some(length), None) => length,
-            _ => return Err(Refused(400, "more than one Content-Length")),
+            _ => return Err(refused(400, "more than one Content-Length")),
         };
         let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         let number = std::str::from_utf8(length).ok().filter(|_| digits);
         match number.map(|number| number.parse().unwrap_or(u64::MAX)) {
-            None => Err(Refused(400, "Content-Length is no number")),
-            Some(length) if length > MOST_BODY => {
-                Err(Refused(413, "the body is longer than 1 MiB"))
-            }
-            Some(length) => Ok(length),
+            None => Err(Refused(
+                400,
+                format!("Content-Length is {}, no number", quoted(length)),
+            )),
+            Some(bytes) if bytes > MOST_BODY => Err(Refused(
+                413,
+                format!("Content-Length is {}, more than 1 MiB", quoted(length)),
+            )),
+            Some(bytes) => Ok(bytes),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::answer::{self, Ending};
 use crate::command::Desk;
 use crate::metrics;
 use crate::request::Request;
+use crate::visible::quoted;
 
 /// Writes the answer to a request.
 pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Option<IpAddr>) {
@@ -33,7 +34,10 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
     let Some(rest) = request.path.strip_prefix(b"/check/") else {
         return match request.path {
             b"/metrics" => answer::text(out, 200, &metrics::page(limits), ending),
-            _ => answer::refused(out, 404, "no such path; ask for /check/NAME", ending),
+            path => {
+                let detail = format!("no path {}; ask for /check/NAME", quoted(path));
+                answer::refused(out, 404, &detail, ending);
+            }
         };
     };
     let end = rest
@@ -46,7 +50,8 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
         .and_then(|name| limits.by_name.get(name));
     let Some(served) = served else {
         let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
-        let detail = format!("no such limit; one of {}", names.join(", "));
+        let (name, names) = (quoted(name), names.join(", "));
+        let detail = format!("no limit {name}; one of {names}");
         return answer::refused(out, 404, &detail, ending);
     };
     let decision = served.decide(request, route, &limits.address, peer);

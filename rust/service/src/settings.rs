@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,6 +11,7 @@ use crate::address::{ClientAddress, Networks};
 use crate::key::KeySpec;
 use crate::policy::Policy;
 use crate::rules::Rules;
+use crate::visible::quoted;
 
 /// The settings of one limit.
 #[derive(Debug, Clone)]
@@ -86,9 +87,9 @@ impl Settings {
     ///
     /// # Errors
     /// The mistake, with its line.
-    pub fn read(path: &PathBuf) -> Result<Self, String> {
+    pub fn read(path: &Path) -> Result<Self, String> {
         let named = |error| format!("{}: {error}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        let text = text_of(path).map_err(named)?;
         let of_project = path.file_name().is_some_and(|name| name == PROJECT);
         Self::parse(&text, of_project).map_err(named)
     }
@@ -241,6 +242,19 @@ impl Settings {
     }
 }
 
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, or a line is not UTF-8.
+pub fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        format!("line {line}: not UTF-8")
+    })
+}
+
 fn flag(name: &str, text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -387,6 +401,13 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        found.ok_or_else(|| self.at(value.span(), &format!("{name} is not a text")))
+        found.ok_or_else(|| {
+            let told = self.0.get(value.span()).unwrap_or_default();
+            let form = "a text, a whole number, true or false, or texts without commas";
+            self.at(
+                value.span(),
+                &format!("{name} is {} ({form})", quoted(told.as_bytes())),
+            )
+        })
     }
 }

@@ -36,7 +36,8 @@ pub fn throttle(
             burst: burst.saturating_add(1),
             ..Quota::new(Algorithm::TOKEN_BUCKET, count, window_ns)
         };
-        let checked = quota.check().map_err(|error| format!("ERR {error}"));
+        let told = |error| format!("ERR {error} in CL.THROTTLE KEY {burst} {count} {period}");
+        let checked = quota.check().map_err(told);
         checked.map(|()| vec![quota])
     })?;
     let burst = tables.burst();

@@ -28,6 +28,12 @@ mod rules;
 #[path = "../../src/settings.rs"]
 #[allow(dead_code)]
 mod settings;
+#[path = "../../src/visible.rs"]
+#[allow(dead_code)]
+mod visible;
+#[path = "../../src/yaml.rs"]
+#[allow(dead_code)]
+mod yaml;
 
 use address::{ClientAddress, Networks};
 use key::{KeySpec, MOST_KEY};

@@ -139,18 +139,24 @@ def test_waiting_for_the_last_answers_costs_no_processor_time():
 
 @pytest.mark.alone
 def test_what_comes_unasked_is_no_answer_to_the_next_request():
+    took_ns = []
+
     def twice(connection: socket.socket) -> None:
+        began_ns = time.monotonic_ns()
         reply(connection)
         time.sleep(0.01)
         reply(connection)
+        took_ns.append(time.monotonic_ns() - began_ns)
 
     with serving(twice) as port:
         wanted = scenario(port, Constant(250 * MS), 20, duration_ns=SECOND)
         log = native.run(wanted, control=Control())
     rows = list(log)
     assert len(rows) > 20
-    for row in rows:
-        assert row.sent_ns <= row.ratelimit_remaining <= row.received_ns
+    late_ns = max(row.sent_ns - row.intended_ns for row in rows)
+    if max(took_ns) + late_ns < 200 * MS:  # else it may have come behind the next request
+        for row in rows:
+            assert row.sent_ns <= row.ratelimit_remaining <= row.received_ns
     assert log.metadata["audit"]["reconnects"] > 10
 
 

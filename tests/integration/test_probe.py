@@ -360,6 +360,7 @@ def test_counters_of_several_workers_are_the_headline_and_no_policy(probe):
     assert "not looked for: it takes one counter" in text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("closing", [True, False], ids=["closing", "behind a proxy"])
 def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(closing, probe):
     """As of workers that count for themselves and close connections, or that a proxy deals to."""

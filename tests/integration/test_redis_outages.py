@@ -80,16 +80,18 @@ def test_a_hung_server_costs_a_few_bounded_waits_and_then_nothing(valkey, url, m
         valkey.send(signal.SIGSTOP)
         tries.clear()
         waits = []
-        end = time.monotonic() + 2.5 * REST_NS / 1e9
-        while time.monotonic() < end:
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5 * REST_NS / 1e9:
             start = time.monotonic()
             assert limiter.hit("a").reason == "error"
             waits.append(time.monotonic() - start)
+        spent = time.monotonic() - began
         valkey.send(signal.SIGCONT)
         hung = len(tries)
-        assert FAILURES < hung <= FAILURES + 3, "one try a second after the first few"
-        assert max(waits) < 10 * TIMEOUT_S
-        assert len(waits) > 100 * hung
+        most = FAILURES + 1 + spent / REST_NS * 1e9
+        assert FAILURES < hung <= most, "one try a second after the first few"
+        assert max(waits) < 50 * TIMEOUT_S
+        assert len(waits) > 20 * hung
         # What timed out may have been charged, once each, and nothing twice.
         assert answered_again(limiter, "a").remaining >= 1000 - 1 - len(tries)
 

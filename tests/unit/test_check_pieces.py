@@ -53,7 +53,7 @@ def log(tmp_path_factory):
                     key=b"client %d" % client,
                     sequence=second * 100 + client,
                     sent_ns=sent,
-                    received_ns=sent + MS // 2,
+                    received_ns=sent + MS // 2 + client * 37 % 100,
                     status=200,
                     outcome=ADMITTED,
                 )

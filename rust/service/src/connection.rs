@@ -274,7 +274,7 @@ impl Connection {
 
     /// Answers every whole request, as long as the answers are not too long; returns where the rest begins.
     fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
-        let (mut at, begun, mut words) = (0, self.output.len(), Words::new());
+        let (mut at, mut words, mut asks) = (0, Words::new(), false);
         self.held = false;
         if let Protocol::Grpc(calls) = &mut self.protocol {
             if calls.answer(bytes, desk, &mut self.output) > 0 {
@@ -294,6 +294,7 @@ impl Connection {
                     let skipped = (*skip).min(rest.len() as u64);
                     *skip -= skipped;
                     at += skipped as usize;
+                    continue;
                 }
                 Protocol::Http { peer, skip } => match Request::parse(rest) {
                     Ok(None) => break,
@@ -320,10 +321,11 @@ impl Connection {
                 }
                 Protocol::Grpc(_) => break,
             }
+            asks = true;
         }
-        if at > 0 || self.output.len() > begun {
-            self.asked = true;
-            self.since = Instant::now();
+        // A body that trickles in is no request.
+        if asks {
+            (self.asked, self.since) = (true, Instant::now());
         }
         at
     }
@@ -331,7 +333,13 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::limits::Limits;
+    use crate::settings::Settings;
+    use crate::store::Store;
+    use crate::told::{Known, Told};
 
     #[test]
     fn whoever_has_sent_no_whole_request_for_a_minute_is_idle_however_much_it_sends() {
@@ -347,5 +355,39 @@ mod tests {
         assert!(connection.is_idle(begun + IDLE + Duration::from_millis(1)));
         connection.lingers = true;
         assert!(connection.is_idle(begun + LINGER + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_body_that_trickles_in_keeps_no_connection_open() {
+        let (stream, _other) = UnixStream::pair().expect("a machine has sockets");
+        let protocol = Protocol::Http {
+            peer: None,
+            skip: 0,
+        };
+        let mut connection = Connection::new(Stream::Unix(stream), protocol);
+        let settings = Settings::parse("[limits.api]\npolicy = '5 per 5s'\n", false);
+        let mut store = Store::new("memory://", 64).expect("it is a store");
+        let limits = Limits::open(
+            &settings.expect("they are settings"),
+            None,
+            &mut store,
+            None,
+        );
+        let mut desk = Desk {
+            limits: Arc::new(limits.expect("they are limits")),
+            known: Known::new(Arc::new(Told::new(store, 0))),
+            ends: false,
+        };
+        let begun = connection.since;
+        connection.took(
+            &mut desk,
+            b"POST /check/api HTTP/1.1\r\nContent-Length: 9\r\n\r\nab",
+        );
+        let asked = connection.since;
+        assert!(asked > begun);
+        connection.took(&mut desk, b"cdefghi");
+        assert_eq!(connection.since, asked);
+        connection.took(&mut desk, b"GET /check/api HTTP/1.1\r\n\r\n");
+        assert!(connection.since > asked);
     }
 }

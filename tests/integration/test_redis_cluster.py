@@ -138,6 +138,7 @@ def test_a_key_of_several_quotas_that_begins_while_its_slot_moves_is_an_outage(n
         assert limiter.hit("a", policy="5 per hour").reason == "quota"
 
 
+@pytest.mark.alone
 def test_a_hung_node_leaves_the_keys_of_the_others_alone(nodes):
     hung = nodes.all[0]
     lost = [f"k{n}" for n in range(200) if nodes.owner_of(f"k{n}") is hung]

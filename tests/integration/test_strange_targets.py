@@ -197,6 +197,7 @@ def test_a_target_that_keeps_its_promise_has_no_diagnosis(scripted):
     assert verdict.outcome == "consistent"
 
 
+@pytest.mark.alone
 def test_counters_that_do_not_know_of_each_other_are_counted_from_below(scripted):
     verdict = run(scripted(counters(2)).target())
     assert verdict.outcome == "violated"

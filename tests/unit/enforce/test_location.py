@@ -76,6 +76,7 @@ def test_who_waited_while_a_store_was_removed_makes_it_anew(monkeypatch, shm_nam
     with ThreadPoolExecutor(1) as pool:
         waits = threading.Event()
         monkeypatch.setattr(location.time, "sleep", lambda _: waits.set())
+        monkeypatch.setattr(location, "PATIENCE_S", 60)
         with locked_folder(shm_name):
             opening = pool.submit(Limiter, "1 per hour", store=f"shm://{shm_name}")
             waits.wait()

@@ -37,7 +37,7 @@ service: $(SERVICE)
 $(SERVICE): $(filter rust/service/% rust/enforce/% rust/Cargo.%,$(RUST)) | env
 	@command -v cargo >/dev/null || echo "No cargo on the path: the service is left out."
 	@if command -v cargo >/dev/null; then cd rust && cargo build --quiet --locked --release --package rateproof-service \
-	  && mkdir -p ../$(@D) && cp target/release/rateproof-service ../$@; fi
+	  && mkdir -p ../$(@D) && install -m 755 target/release/rateproof-service ../$@; fi
 
 demo: env
 	$(BIN)/python scripts/demo.py

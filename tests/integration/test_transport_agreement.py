@@ -488,6 +488,7 @@ def test_a_burst_makes_every_client_that_waits_send_its_next_request(
         assert late >= asked[1]
 
 
+@pytest.mark.alone
 def test_after_a_burst_an_open_plan_goes_on_as_planned(server: Server, transport: Run) -> None:
     """The burst takes the next request forward, and no other one."""
     control = Control()

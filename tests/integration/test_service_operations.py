@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 import redis
@@ -123,6 +124,11 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
                 client.execute_command("RP.HIT", "a", "api")
         with redis.Redis(port=service.resp_port, protocol=protocol, password="first-one") as client:
             assert client.execute_command("RP.PEEK", "a", "api")[2] == 5
+    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=20) as sock:
+        sock.sendall(b"AUTH first-one\r\nRESET\r\nRP.PEEK a api\r\n")
+        answers = sock.makefile("rb")
+        assert [answers.readline() for _ in "12"] == [b"+OK\r\n", b"+RESET\r\n"]
+        assert answers.readline().startswith(b"-NOAUTH")
     secret.write_text("second-one")
     assert "read again" in service.reload(LIMITS)
     assert service.ask(**right)[0] == 401
@@ -243,6 +249,38 @@ def test_a_socket_that_systemd_opened_is_served_and_left_there(tmp_path):
             process.kill()
             process.wait()
             process.stderr.close()
+
+
+def test_a_socket_for_rules_that_nobody_wrote_is_refused(tmp_path):
+    file = tmp_path / "limits.toml"
+    file.write_text(LIMITS)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = f'LISTEN_PID=$$ exec "$0" --config "$1" 3<&{listener.fileno()}'
+        done = subprocess.run(
+            ["bash", "-c", script, PROGRAM, file],
+            env=os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "rls"},
+            pass_fds=[listener.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 64
+    assert (
+        "a socket named rls was handed over, but neither rls nor rls_config is set" in done.stderr
+    )
+
+
+def test_what_it_says_and_nobody_reads_ends_nothing(start_service):
+    service = start_service()
+    service.process.stderr.close()
+    for limit in (6, 7, 8):
+        service.file.write_text(LIMITS.replace("5 per hour", f"{limit} per hour"))
+        service.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while f"q={limit};" not in service.ask(X_Api_Key="a")[1]["ratelimit-policy"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_a_place_that_is_taken_is_named_before_a_table_is_made(tmp_path, store):

@@ -382,6 +382,45 @@ def test_what_was_taken_of_a_message_is_told_before_the_rest_of_it_came(start_rl
     pytest.fail("the connection ended")
 
 
+def test_a_client_with_little_room_gets_its_answers_bit_by_bit(start_rls):
+    """What it has no room for is kept by the call, and no further one is decided then."""
+    name = "x" * 2_000
+    rules = "domain: shop\ndescriptors:\n- key: user\n  rate_limit: "
+    service = start_rls(rules + f"{{unit: hour, requests_per_unit: 3, name: {name}}}\n")
+    message = field(1, "shop") + field(2, descriptor(USER)) * 70
+    sent = PREFACE + frame(SETTINGS, 0, 0, b"\0\x04" + bytes(4))
+    sent += frame(WINDOW_UPDATE, 0, 0, (2**30).to_bytes(4))
+    for stream in range(1, 11, 2):
+        sent += frame(HEADERS, 4, stream, HEAD)
+        sent += frame(DATA, 1, stream, b"\0" + len(message).to_bytes(4) + message)
+    sent += frame(PING, 0, 0, bytes(8))
+    answers, ended = dict.fromkeys(range(1, 11, 2), b""), []
+
+    def decided():
+        told = service.ask("/metrics")[2].decode()
+        return sum(map(int, re.findall(r'limit="shop>user",outcome="\w+"} (\d+)', told)))
+
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+        sock.sendall(sent)
+        with sock.makefile("rb") as read:
+            while len(ended) < len(answers):
+                head = read.read(9)
+                kind, flags, stream = head[3], head[4], int.from_bytes(head[5:])
+                payload = read.read(int.from_bytes(head[:3]))
+                if kind == PING:
+                    decided_first = decided()
+                    for each in answers:
+                        sock.sendall(frame(WINDOW_UPDATE, 0, each, (60_000).to_bytes(4)))
+                if kind == DATA:
+                    answers[stream] += payload
+                    sock.sendall(frame(WINDOW_UPDATE, 0, stream, (60_000).to_bytes(4)))
+                if kind == HEADERS and flags & 1:
+                    ended.append(stream)
+    assert 5 * decided_first == decided() > 0, "one answer is more than is kept"
+    for answer in answers.values():
+        assert int.from_bytes(answer[1:5]) == len(answer) - 5 > 140_000
+
+
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
     service = start_rls()
     with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:

@@ -4,9 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
-use h2::RecvStream;
 use h2::server::{Builder, Connection, Handshake, SendResponse};
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use prost::Message;
 use prost::bytes::{BufMut, Bytes, BytesMut};
@@ -48,12 +49,25 @@ enum State {
     Open(Box<Connection<Ends, Bytes>>),
 }
 
-/// A call whose message has still to come.
+/// A call that is not over.
 struct Call {
+    began: Instant,
     decides: bool,
-    message: BytesMut,
-    stream: RecvStream,
-    respond: SendResponse<Bytes>,
+    step: Step,
+}
+
+enum Step {
+    /// Its message has still to come.
+    Asks {
+        message: BytesMut,
+        stream: RecvStream,
+        respond: SendResponse<Bytes>,
+    },
+    /// The client has to make room for its answer.
+    Answers {
+        answer: Bytes,
+        stream: SendStream<Bytes>,
+    },
 }
 
 /// Bytes that came from the client, and bytes that go there.
@@ -136,6 +150,11 @@ impl Calls {
         self.open.is_empty()
     }
 
+    /// The beginning of the oldest call under way.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.open.iter().map(|call| call.began).min()
+    }
+
     /// True if there is more to do once the client has read what goes there.
     pub fn is_held(&self) -> bool {
         locked(&self.pipe).full
@@ -193,13 +212,24 @@ impl Calls {
                 Poll::Pending => {}
             }
             // What was taken is told to the client once the connection is polled again: without
-            // that, a client whose window is full would wait for ever.
+            // that, a client whose window is full would wait for ever. More is answered once there
+            // is room for it.
             let mut moved = false;
+            let mut kept: usize = self.open.iter().map(Call::kept).sum();
+            if self.is_held() {
+                return answered;
+            }
             self.open.retain_mut(|call| {
-                let held = call.message.len();
+                let asks = matches!(call.step, Step::Asks { .. });
+                if asks && kept > MOST_KEPT {
+                    return true;
+                }
+                let held = call.held();
                 let over = call.advance(desk, context);
-                moved |= over || call.message.len() != held;
-                answered += usize::from(over);
+                let told = asks && (over || matches!(call.step, Step::Answers { .. }));
+                moved |= over || told || call.held() != held;
+                answered += usize::from(told);
+                kept += call.kept();
                 !over
             });
             if !moved {
@@ -244,69 +274,102 @@ fn begun(
         }
     }
     Some(Call {
+        began: Instant::now(),
         decides,
-        message: BytesMut::new(),
-        stream: request.into_body(),
-        respond,
+        step: Step::Asks {
+            message: BytesMut::new(),
+            stream: request.into_body(),
+            respond,
+        },
     })
 }
 
 impl Call {
-    /// Takes what came of the message; true if it is over, answered or given up.
+    /// Bytes that are kept for it.
+    fn held(&self) -> usize {
+        match &self.step {
+            Step::Asks { message, .. } => message.len(),
+            Step::Answers { answer, .. } => answer.len(),
+        }
+    }
+
+    /// Bytes of its answer that the client has no room for.
+    fn kept(&self) -> usize {
+        match &self.step {
+            Step::Asks { .. } => 0,
+            Step::Answers { answer, .. } => answer.len(),
+        }
+    }
+
+    /// Takes what came of the message, and sends its answer as far as there is room; true if it is
+    /// over, answered or given up.
     fn advance(&mut self, desk: &mut Desk, context: &mut Context<'_>) -> bool {
         loop {
-            match self.stream.poll_data(context) {
+            let (message, stream, respond) = match &mut self.step {
+                Step::Answers { answer, stream } => return sent(answer, stream, context),
+                Step::Asks {
+                    message,
+                    stream,
+                    respond,
+                } => (message, stream, respond),
+            };
+            match stream.poll_data(context) {
                 Poll::Pending => return false,
                 Poll::Ready(Some(Err(_))) => return true,
                 Poll::Ready(Some(Ok(bytes))) => {
-                    let _ = self.stream.flow_control().release_capacity(bytes.len());
-                    if self.message.len() + bytes.len() > MOST_MESSAGE {
+                    let _ = stream.flow_control().release_capacity(bytes.len());
+                    if message.len() + bytes.len() > MOST_MESSAGE {
                         let reason = format!("a message of at most {MOST_MESSAGE} bytes");
-                        refuse(&mut self.respond, &(RESOURCE_EXHAUSTED, reason));
+                        refuse(respond, &(RESOURCE_EXHAUSTED, reason));
                         return true;
                     }
-                    self.message.extend_from_slice(&bytes);
+                    message.extend_from_slice(&bytes);
                 }
                 Poll::Ready(None) => {
-                    let message = std::mem::take(&mut self.message).freeze();
-                    match self.answered(&message, desk) {
-                        Ok(answer) => respond(&mut self.respond, answer),
-                        Err(failure) => refuse(&mut self.respond, &failure),
+                    let message = std::mem::take(message).freeze();
+                    match answered(self.decides, &message, desk) {
+                        Ok(answer) => match begin_answer(respond) {
+                            Some(stream) => self.step = Step::Answers { answer, stream },
+                            None => return true,
+                        },
+                        Err(failure) => {
+                            refuse(respond, &failure);
+                            return true;
+                        }
                     }
-                    return true;
                 }
             }
         }
     }
+}
 
-    fn answered(&self, whole: &Bytes, desk: &mut Desk) -> Result<Bytes, Failure> {
-        let invalid = |error: String| (INVALID_ARGUMENT, error);
-        let [flag, a, b, c, d, ..] = whole[..] else {
-            return Err(invalid("a call without a message".to_owned()));
-        };
-        if flag != 0 {
-            return Err((UNIMPLEMENTED, "messages are not compressed here".to_owned()));
-        }
-        let message = whole.slice(PREFIX..);
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        if message.len() != length {
-            let found = message.len();
-            return Err(invalid(format!("a message of {length} bytes has {found}")));
-        }
-        let unread = |error: prost::DecodeError| invalid(error.to_string());
-        if self.decides {
-            let request = RateLimitRequest::decode(message).map_err(unread)?;
-            let answer = desk.limits.domains.decide(&request, &mut desk.known)?;
-            return Ok(framed(&answer));
-        }
-        let request = HealthCheckRequest::decode(message).map_err(unread)?;
-        if !SERVICES.contains(&request.service.as_str()) {
-            return Err((NOT_FOUND, "unknown service".to_owned()));
-        }
-        let serves = !desk.ends && desk.limits.can_decide();
-        let status = if serves { SERVING } else { NOT_SERVING };
-        Ok(framed(&HealthCheckResponse { status }))
+fn answered(decides: bool, whole: &Bytes, desk: &mut Desk) -> Result<Bytes, Failure> {
+    let invalid = |error: String| (INVALID_ARGUMENT, error);
+    let [flag, a, b, c, d, ..] = whole[..] else {
+        return Err(invalid("a call without a message".to_owned()));
+    };
+    if flag != 0 {
+        return Err((UNIMPLEMENTED, "messages are not compressed here".to_owned()));
     }
+    let message = whole.slice(PREFIX..);
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if message.len() != length {
+        let found = message.len();
+        return Err(invalid(format!("a message of {length} bytes has {found}")));
+    }
+    let unread = |error: prost::DecodeError| invalid(error.to_string());
+    if decides {
+        let request = RateLimitRequest::decode(message).map_err(unread)?;
+        let answer = desk.limits.domains.decide(&request, &mut desk.known)?;
+        return Ok(framed(&answer));
+    }
+    let request = HealthCheckRequest::decode(message).map_err(unread)?;
+    if !SERVICES.contains(&request.service.as_str()) {
+        return Err((NOT_FOUND, "unknown service".to_owned()));
+    }
+    let serves = !desk.ends && desk.limits.can_decide();
+    let status = if serves { SERVING } else { NOT_SERVING };
+    Ok(framed(&HealthCheckResponse { status }))
 }
 
 fn framed(message: &impl Message) -> Bytes {
@@ -321,18 +384,29 @@ fn framed(message: &impl Message) -> Bytes {
 
 // Whoever has gone meanwhile gets no answer.
 
-fn respond(to: &mut SendResponse<Bytes>, message: Bytes) {
+fn begin_answer(to: &mut SendResponse<Bytes>) -> Option<SendStream<Bytes>> {
     let mut response = Response::new(());
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert("content-type", kind);
-    let Ok(mut stream) = to.send_response(response, false) else {
-        return;
-    };
+    to.send_response(response, false).ok()
+}
+
+/// Sends what the client has room for; true if that was all, or nothing is wanted any more.
+fn sent(answer: &mut Bytes, stream: &mut SendStream<Bytes>, context: &mut Context<'_>) -> bool {
+    while !answer.is_empty() {
+        stream.reserve_capacity(answer.len());
+        let room = stream.capacity().min(answer.len());
+        if room == 0 {
+            return stream.poll_reset(context).is_ready();
+        }
+        if stream.send_data(answer.split_to(room), false).is_err() {
+            return true;
+        }
+    }
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let _ = stream
-        .send_data(message, false)
-        .and_then(|()| stream.send_trailers(trailers));
+    let _ = stream.send_trailers(trailers);
+    true
 }
 
 fn refuse(to: &mut SendResponse<Bytes>, (code, reason): &Failure) {

@@ -67,7 +67,7 @@ const COMMANDS: [Command; 14] = [
     command("info", -1, "readonly", 0, session::info),
     command("select", 2, "fast", 0, session::select),
     command("reset", 1, "fast", 0, |session, _, _, reply| {
-        (session.version, session.name) = (2, Vec::new());
+        session.forget();
         reply.simple("RESET");
         Ok(())
     }),

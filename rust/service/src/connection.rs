@@ -149,9 +149,15 @@ impl Connection {
             Protocol::Resp(_) => true,
             Protocol::Grpc(calls) => calls.owes_nothing(),
         };
+        let stale = match &self.protocol {
+            Protocol::Grpc(calls) => calls.oldest(),
+            _ => None,
+        };
         let may_wait = silent && self.asked && !self.lingers && pooled;
         let longest = if self.lingers { LINGER } else { IDLE };
-        !may_wait && now.duration_since(self.since) > longest
+        let too_long = |since: Instant, longest| now.duration_since(since) > longest;
+        (!may_wait && too_long(self.since, longest))
+            || stale.is_some_and(|began| too_long(began, IDLE))
     }
 
     /// True if the client has to be told that this side ends; it is served once more.

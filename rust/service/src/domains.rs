@@ -293,7 +293,7 @@ impl Asked<'_> {
         };
         let (admitted, answers) = ruling
             .map_err(|error| {
-                eprintln!("rateproof: {error}");
+                tell!("rateproof: {error}");
                 (UNAVAILABLE, "the limiter's storage failed".to_owned())
             })?
             .ok_or_else(no_room)?;

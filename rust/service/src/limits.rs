@@ -110,6 +110,14 @@ impl Limits {
         })
     }
 
+    /// Nobody decides by the former limits any more: what they promised ends with what they admitted.
+    pub fn in_force(&self) {
+        let decide = self.counted().map(|(_, tables)| tables);
+        for tables in decide.chain(self.gone.values()) {
+            tables.replaced();
+        }
+    }
+
     /// All that decide, by name or by their place in a domain.
     pub fn counted(&self) -> impl Iterator<Item = (&str, &Tables)> {
         let named = self.by_name.iter();
@@ -189,7 +197,7 @@ impl Served {
         };
         match ruling {
             Err(error) => {
-                eprintln!("rateproof: {error}");
+                tell!("rateproof: {error}");
                 Decision::Failed
             }
             Ok(None) if self.shadow => {

@@ -6,6 +6,14 @@
 //! `told` its policies; `rules` with their `definitions` in `yaml`, `domains` and `messages` are Envoy's rate limit service, over
 //! the `calls` of gRPC; `listener` has the sockets, `connection` is one client, `serving` the event loops, one a core.
 
+/// Says something on stderr, where that can be written to.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod activation;
 mod address;
 mod answer;
@@ -39,10 +47,13 @@ mod told;
 mod visible;
 mod yaml;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use limits::Limits;
 use listener::{Listener, Speaks};
@@ -56,6 +67,8 @@ const USAGE: &str = "usage: rateproof-service [--config FILE] [--OPTION VALUE ..
 const BAD_ARGUMENTS: u8 = 64;
 const UNREACHABLE: u8 = 69;
 const CANNOT_WRITE: u8 = 73;
+/// A moment for the event loops to come round.
+const ROUND: Duration = Duration::from_millis(5);
 
 /// A failure: its exit code, and what to say.
 type Failure = (u8, String);
@@ -64,7 +77,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
-            eprintln!("rateproof: error: {message}");
+            tell!("rateproof: error: {message}");
             ExitCode::from(code)
         }
     }
@@ -128,6 +141,11 @@ fn run() -> Result<(), Failure> {
     for (socket, name) in activation::sockets() {
         let speaks = match name.as_str() {
             "resp" => Speaks::Resp,
+            "rls" if settings.rls.is_none() => {
+                let problem =
+                    "a socket named rls was handed over, but neither rls nor rls_config is set";
+                return Err(bad(problem.to_owned()));
+            }
             "rls" => Speaks::Grpc,
             _ => Speaks::Http,
         };
@@ -157,9 +175,9 @@ fn run() -> Result<(), Failure> {
         wakers.push(waker);
     }
     let tls = settings.tls.is_some();
-    say(&settings, &listeners, tls, arguments.json);
+    say(&settings, &listeners, tls, arguments.json)?;
     if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
-        eprintln!("rateproof: WARNING: other machines may ask, and none needs a token");
+        tell!("rateproof: WARNING: other machines may ask, and none needs a token");
     }
     let wakers = Arc::new(wakers);
     let wake = |wakers: &[mio::Waker]| {
@@ -176,13 +194,19 @@ fn run() -> Result<(), Failure> {
             let limits = all.limits();
             let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
             match all.told.with_store(again) {
-                Ok(limits) => {
-                    all.replace(limits);
-                    eprintln!("rateproof: settings read again");
+                Ok(new) => {
+                    all.replace(new);
+                    wake(&theirs);
+                    tell!("rateproof: settings read again");
+                    // Each loop has the former ones until its next round.
+                    while Arc::strong_count(&limits) > 1 {
+                        thread::sleep(ROUND);
+                    }
+                    fence(Ordering::Acquire);
+                    all.limits().in_force();
                 }
-                Err(message) => eprintln!("rateproof: kept the settings: {message}"),
+                Err(message) => tell!("rateproof: kept the settings: {message}"),
             }
-            wake(&theirs);
         }
     });
     while signals.asks_for_reload() {
@@ -229,10 +253,10 @@ fn reloaded(
     Limits::open(&settings, tls::told(&settings)?, store, Some(limits))
 }
 
-fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) {
+fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) -> Result<(), Failure> {
     let mut limits = Vec::new();
     let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
-    eprintln!("serving {} from {}", places.join(" and "), settings.store);
+    tell!("serving {} from {}", places.join(" and "), settings.store);
     for (name, limit) in &settings.limits {
         let quotas = limit
             .policy
@@ -241,12 +265,12 @@ fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) {
             .map(|quota| Text(quota).to_string());
         let policy = quotas.collect::<Vec<_>>().join("; ");
         let shadow = if limit.shadow { " (shadow)" } else { "" };
-        eprintln!("  /check/{name}: {policy}{shadow}");
+        tell!("  /check/{name}: {policy}{shadow}");
         limits.push(format!("{name:?}: {policy:?}"));
     }
     for rule in &settings.rules.all {
         let shadow = if rule.shadow { " (shadow)" } else { "" };
-        eprintln!("  rls {}: {}{shadow}", rule.path, rule.promise());
+        tell!("  rls {}: {}{shadow}", rule.path, rule.promise());
         limits.push(format!("{:?}: {:?}", rule.path, rule.promise()));
     }
     if json {
@@ -254,6 +278,10 @@ fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) {
         let named = listeners.iter().zip(&places);
         let named = named.map(|(each, place)| format!("\"{}\": {place:?}, ", each.name()));
         let named = named.collect::<String>();
-        println!("{{{named}\"store\": {store:?}, \"limits\": {{{limits}}}}}");
+        let line = format!("{{{named}\"store\": {store:?}, \"limits\": {{{limits}}}}}\n");
+        let mut out = io::stdout();
+        let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        written.map_err(|error| (CANNOT_WRITE, format!("cannot write to stdout: {error}")))?;
     }
+    Ok(())
 }

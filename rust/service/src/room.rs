@@ -85,7 +85,7 @@ impl Room {
         {
             static SAID: Once = Once::new();
             SAID.call_once(|| {
-                eprintln!(
+                tell!(
                     "rateproof: an address holds a thousandth of the places, and its new clients get no more"
                 );
             });

@@ -20,6 +20,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Puts it back to how it began, without what it told.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.id);
+    }
+
     pub fn new(id: i64) -> Self {
         Self {
             id,

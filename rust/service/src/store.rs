@@ -101,7 +101,7 @@ impl Store {
             let bytes = self.bytes(&quota)?;
             if bytes > MOST_SILENT {
                 let (size, policy) = (size(bytes), Text(&quota));
-                eprintln!("rateproof: making a table of {size} for {policy}");
+                tell!("rateproof: making a table of {size} for {policy}");
             }
         }
         let table = Table::open(path.as_deref(), quota, self.capacity);

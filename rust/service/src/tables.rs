@@ -1,11 +1,12 @@
 //! Tables that decide together: those of a promise, and of a former one that is still in force.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rateproof_enforce::{
-    Answer, Answers, Count, Counters, Error, ErrorKind, PATIENCE, Quota, Ruling, Table, hit_all,
-    now_ns, peek_all,
+    Answer, Answers, Count, Counters, Error, ErrorKind, PATIENCE, Ruling, Table, hit_all, now_ns,
+    peek_all,
 };
 
 use crate::metrics::{Meter, Outcome};
@@ -18,8 +19,8 @@ type Call = fn(&[&Table], &[u8], u64, Option<u64>, Duration) -> Result<Option<Ru
 /// The tables of a promise.
 pub struct Tables {
     own: Vec<Arc<Table>>,
-    /// Tables of quotas that left at a reload, and until when they stay in force.
-    leaving: Vec<(Arc<Table>, u64)>,
+    /// Those of quotas that left at a reload.
+    leaving: Vec<Leaving>,
     /// It lets everything pass.
     shadow: bool,
     meter: Option<Meter>,
@@ -27,23 +28,53 @@ pub struct Tables {
     counters: Option<Arc<Counters>>,
 }
 
+/// The table of a quota that left at a reload, and until when it stays in force.
+#[derive(Clone)]
+struct Leaving {
+    table: Arc<Table>,
+    until: Arc<AtomicU64>,
+}
+
+/// It is not known yet until when.
+const UNTOLD: u64 = u64::MAX;
+
+impl Leaving {
+    fn of(table: &Arc<Table>) -> Self {
+        let until = Arc::new(AtomicU64::new(UNTOLD));
+        Self {
+            table: Arc::clone(table),
+            until,
+        }
+    }
+
+    /// For as long as an admission now could matter, and a second.
+    fn longest_ns(&self) -> u64 {
+        self.table.quota().memory_ns() + SECOND_NS
+    }
+
+    /// The time for which it is still in force.
+    fn left_ns(&self) -> u64 {
+        match self.until.load(Ordering::Acquire) {
+            UNTOLD => self.longest_ns(),
+            until => until.saturating_sub(now_ns()),
+        }
+    }
+}
+
 impl Tables {
-    /// Puts these in place of former ones, which stay in force for as long as an admission now
-    /// could matter, and a second.
+    /// Puts these in place of former ones, which stay in force until they are `replaced` and
+    /// nothing that they admitted can matter any more.
     pub fn new(
         own: Vec<Arc<Table>>,
         counters: Option<Arc<Counters>>,
         former: Option<&Self>,
     ) -> Self {
-        let mut leaving: Vec<(Arc<Table>, u64)> = Vec::new();
+        let mut leaving: Vec<Leaving> = Vec::new();
         if let Some(former) = former {
-            let now = now_ns();
-            let until = |quota: &Quota| now + quota.memory_ns() + SECOND_NS;
-            let before = former.leaving.iter().filter(|(_, until)| now < *until);
+            let before = former.leaving.iter().filter(|each| each.left_ns() > 0);
             leaving.extend(before.cloned());
-            let after = |table: &Arc<Table>| (Arc::clone(table), until(table.quota()));
-            leaving.extend(former.own.iter().map(after));
-            leaving.retain(|(table, _)| own.iter().all(|own| own.quota() != table.quota()));
+            leaving.extend(former.own.iter().map(Leaving::of));
+            leaving.retain(|left| own.iter().all(|own| own.quota() != left.table.quota()));
         }
         Self {
             own,
@@ -59,6 +90,16 @@ impl Tables {
         let _ = self.meter.get_or_insert_with(new);
         self.shadow = shadow;
         self
+    }
+
+    /// Nobody decides by the former ones alone any more.
+    pub fn replaced(&self) {
+        for each in &self.leaving {
+            let until = now_ns() + each.longest_ns();
+            let _ = each
+                .until
+                .compare_exchange(UNTOLD, until, Ordering::AcqRel, Ordering::Acquire);
+        }
     }
 
     /// True if a former promise is still in force.
@@ -172,9 +213,9 @@ impl Tables {
     }
 
     fn decide(&self, key: &[u8], cost: u64, call: Call) -> Result<Option<Ruling>, Error> {
-        let wait = |(table, until): &(Arc<Table>, u64)| {
-            let never = table.quota().burst < cost;
-            never.then(|| until.saturating_sub(now_ns()))
+        let wait = |left: &Leaving| {
+            let never = left.table.quota().burst < cost;
+            never.then(|| left.left_ns())
         };
         let wait_ns = self.leaving.iter().filter_map(wait).max().unwrap_or(0);
         if wait_ns == 0 {
@@ -201,10 +242,36 @@ impl Tables {
         }
         let mut tables: Vec<&Table> = self.own.iter().map(AsRef::as_ref).collect();
         if !self.leaving.is_empty() {
-            let now = now_ns();
-            let held = self.leaving.iter().filter(|(_, until)| now < *until);
-            tables.extend(held.map(|(table, _)| table.as_ref()));
+            let held = self.leaving.iter().filter(|left| left.left_ns() > 0);
+            tables.extend(held.map(|left| left.table.as_ref()));
         }
         call(&tables)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rateproof_enforce::{Algorithm, Quota};
+
+    fn tables(limit: u64, former: Option<&Tables>) -> Tables {
+        let quota = Quota::new(Algorithm::SLIDING_LOG, limit, 1);
+        let table = Table::open(None, quota, 16).expect("memory");
+        Tables::new(vec![Arc::new(table)], None, former)
+    }
+
+    /// Else what the former ones admit until then would outlive them.
+    #[test]
+    fn the_time_of_former_tables_begins_once_nobody_decides_by_them_alone() {
+        let former = tables(2, None);
+        let new = tables(3, Some(&former));
+        let left = &new.leaving[0];
+        assert_eq!(left.until.load(Ordering::Acquire), UNTOLD);
+        assert_eq!(left.left_ns(), left.longest_ns());
+        new.replaced();
+        let until = left.until.load(Ordering::Acquire);
+        assert!(until >= now_ns() && until <= now_ns() + left.longest_ns());
+        new.replaced();
+        assert_eq!(until, left.until.load(Ordering::Acquire));
     }
 }

@@ -159,7 +159,7 @@ fn failed(error: &Error) -> String {
     match error.kind {
         ErrorKind::InvalidArgument | ErrorKind::NeverPossible => format!("ERR {error}"),
         ErrorKind::StoreError | ErrorKind::StoreMismatch => {
-            eprintln!("rateproof: {error}");
+            tell!("rateproof: {error}");
             "ERR the limiter's storage failed".to_owned()
         }
     }

@@ -383,7 +383,7 @@ def test_what_was_taken_of_a_message_is_told_before_the_rest_of_it_came(start_rl
 
 
 def test_a_client_with_little_room_gets_its_answers_bit_by_bit(start_rls):
-    """What it has no room for is kept by the call, and no further one is decided then."""
+    """The call keeps the rest of its answer, and no further one is decided meanwhile."""
     name = "x" * 2_000
     rules = "domain: shop\ndescriptors:\n- key: user\n  rate_limit: "
     service = start_rls(rules + f"{{unit: hour, requests_per_unit: 3, name: {name}}}\n")

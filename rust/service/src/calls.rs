@@ -211,14 +211,13 @@ impl Calls {
                 }
                 Poll::Pending => {}
             }
-            // What was taken is told to the client once the connection is polled again: without
-            // that, a client whose window is full would wait for ever. More is answered once there
-            // is room for it.
-            let mut moved = false;
-            let mut kept: usize = self.open.iter().map(Call::kept).sum();
             if self.is_held() {
                 return answered;
             }
+            // A message is answered once there is room for its answer. The client hears what was
+            // taken of it when the connection is polled again: one whose window is full waits for that.
+            let mut moved = false;
+            let mut kept: usize = self.open.iter().map(Call::kept).sum();
             self.open.retain_mut(|call| {
                 let asks = matches!(call.step, Step::Asks { .. });
                 if asks && kept > MOST_KEPT {

@@ -347,14 +347,19 @@ mod tests {
     use crate::store::Store;
     use crate::told::{Known, Told};
 
-    #[test]
-    fn whoever_has_sent_no_whole_request_for_a_minute_is_idle_however_much_it_sends() {
-        let (stream, _other) = UnixStream::pair().expect("a machine has sockets");
+    /// A connection of HTTP, and its client's end.
+    fn connected() -> (Connection, UnixStream) {
+        let (stream, client) = UnixStream::pair().expect("a machine has sockets");
         let protocol = Protocol::Http {
             peer: None,
             skip: 0,
         };
-        let mut connection = Connection::new(Stream::Unix(stream), protocol);
+        (Connection::new(Stream::Unix(stream), protocol), client)
+    }
+
+    #[test]
+    fn whoever_has_sent_no_whole_request_for_a_minute_is_idle_however_much_it_sends() {
+        let (mut connection, _client) = connected();
         let begun = connection.since;
         connection.input = b"GET /check/api HTTP/1.1\r\nX-Slow: ".to_vec();
         assert!(!connection.is_idle(begun + IDLE));
@@ -365,12 +370,7 @@ mod tests {
 
     #[test]
     fn a_body_that_trickles_in_keeps_no_connection_open() {
-        let (stream, _other) = UnixStream::pair().expect("a machine has sockets");
-        let protocol = Protocol::Http {
-            peer: None,
-            skip: 0,
-        };
-        let mut connection = Connection::new(Stream::Unix(stream), protocol);
+        let (mut connection, _client) = connected();
         let settings = Settings::parse("[limits.api]\npolicy = '5 per 5s'\n", false);
         let mut store = Store::new("memory://", 64).expect("it is a store");
         let limits = Limits::open(

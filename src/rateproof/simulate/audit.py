@@ -199,7 +199,7 @@ def _waited(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
 def _slowest(
     audit: dict[str, Any], name: str, count: int, tolerance_ns: int
 ) -> tuple[str, str] | None:
-    """How many requests were above the tolerance, and by how much, where they are not few."""
+    """The number of requests above the tolerance, and by how much, where they are not few."""
     slow_ns = audit.get(f"{name}_p99_ns")
     if slow_ns is None or slow_ns <= tolerance_ns or count < 2:
         return None

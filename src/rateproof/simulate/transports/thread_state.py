@@ -14,7 +14,7 @@ from rateproof.simulate.transports.over_requests import Requester
 
 
 class Shared:
-    """What lanes read and write while they hold `state`.
+    """State that lanes read and write while they hold `state`.
 
     `state` is notified when anything changes that a lane waits for. The clock stands still
     until the run begins, and while it is paused.

@@ -253,28 +253,3 @@ class Facts:
         """The metadata of the whole log, with what rows showed of it."""
         undecided = sorted(self.undecided)
         return {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "rows": self.rows,
-            "kinds": [[list(answer), list(tally)] for answer, tally in self.kinds.items()],
-            "run": self.run,
-            "numbered": self.numbered,
-            "distinct": {name: sorted(values) for name, values in self.distinct.items()},
-            "of_piece": list(self.of_piece.items()),
-            "undecided": sorted(self.undecided),
-        }
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any]) -> Self:
-        """The facts from their plain data."""
-        return cls(
-            rows=data["rows"],
-            kinds={Answer(*answer): Tally(*tally) for answer, tally in data["kinds"]},
-            run=data["run"],
-            numbered=data["numbered"],
-            distinct={name: set(values) for name, values in data["distinct"].items()},
-            of_piece=dict(data["of_piece"]),
-            undecided=set(data["undecided"]),
-        )

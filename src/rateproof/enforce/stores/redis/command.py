@@ -82,7 +82,7 @@ class Command:
             raise ValueError(f"no decision: {reply!r:.80}")
         passes, *figures = map(int, reply.split())
         answers = tuple(
-            Answer(passes == 1 or free >= cost, False, free, wait * 1000, reset * 1000)  # noqa: FBT003 - `full`
+            Answer._make((passes == 1 or free >= cost, False, free, wait * 1000, reset * 1000))
             for free, wait, reset in zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
         )
         if any(each.remaining > most for each, most in zip(answers, self._bursts, strict=True)):

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
-from rateproof.events.judged import Answer, Tally, answers
+from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
@@ -202,7 +202,7 @@ class Facts:
     """The facts of a whole log, known once each of its rows was seen."""
 
     rows: int = 0
-    kinds: dict[Answer, Tally] = field(default_factory=dict)
+    kinds: dict[AnswerKind, Tally] = field(default_factory=dict)
     run: int | None = None
     numbered: bool = False
     distinct: dict[str, set[int]] = field(default_factory=lambda: {"bytes": set()})

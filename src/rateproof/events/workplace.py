@@ -54,7 +54,7 @@ class Workplace:
         return pickle.loads(data)  # noqa: S301 - nobody else can write there
 
     def noted(self) -> Any:
-        """What was told with the files; None where nothing was, or a file is not as it was."""
+        """The value that was told with the files; None where nothing was, or a file is not as it was."""
         sizes, told = self.kept(_NOTE) or ({}, None)
         try:
             same = all(path.stat().st_size == size for path, size in sizes.items())

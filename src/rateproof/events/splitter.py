@@ -117,10 +117,10 @@ def rows_at_once(memory: int) -> int:
 
 def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
     """The pieces that a process left which was killed; None where there are none that fit."""
-    told = place.noted()
-    if told is None:
+    noted = place.noted()
+    if noted is None:
         return None
-    facts, most = Facts.read(told["facts"]), told["most"]
+    most, files, facts, metadata = noted
     rows_of = [sum(rows for _, rows in own) for own in facts.alone()]
     if any((fitting(memory) < rows) != (most < rows) for rows in rows_of):
         return None  # what is larger than that is of one key
@@ -128,8 +128,7 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
         f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
         "from a check that was killed: it goes on there"
     )
-    files = {number: (place.folder / name,) for number, name in enumerate(told["files"])}
-    return Pieces(files, facts, told["metadata"], say, place=place)
+    return Pieces(files, facts, metadata, say, place=place)
 
 
 def pieces_needed(
@@ -292,14 +291,9 @@ class Splitter:
         parts = [fit for piece in self.closed().values() for fit in self._that_fit(*piece)]
         self._pa.default_memory_pool().release_unused()
         facts, told = self.facts, self.facts.noted(metadata)
-        files, paths = facts.keep(parts), [part.path for part in parts]
-        note = {
-            "most": facts.rows if self._memory is None else fitting(self._memory),
-            "files": [path.name for path in paths],
-            "facts": facts.to_json(),
-            "metadata": told,
-        }
-        self._write(lambda: self._place.note(paths, note))
+        files = facts.keep(parts)
+        most = facts.rows if self._memory is None else fitting(self._memory)
+        self._place.note([part.path for part in parts], (most, files, facts, told))
         return Pieces(files, facts, told, say, place=self._place)
 
     def closed(self) -> dict[int, tuple[Path, int]]:

@@ -71,3 +71,15 @@ def taken(folder: Path, stack: ExitStack, *, made: bool = False) -> bool:
         return os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat())
     except (BlockingIOError, FileNotFoundError):
         return False
+
+
+def emptied(folder: Path) -> None:
+    """Remove every file of a folder that this process has taken.
+
+    Raises:
+        CannotWrite: one cannot be removed.
+    """
+    with told(folder):
+        for path in folder.iterdir():
+            if path.name != _LOCK:
+                path.unlink()

@@ -377,6 +377,14 @@ def test_a_piece_that_was_judged_before_the_kill_is_not_judged_again(
     assert found == check(log, "--json", "--memory", "10GB")[:2]
 
 
+def test_results_of_pieces_that_are_no_longer_there_are_not_used(check, log, tmp_path, surveyed):
+    killed_meanwhile(log, tmp_path)
+    found = check(log, "--json", "--memory", "184MB")
+    assert "it goes on there" not in found[1], "the pieces are others in less memory"
+    assert surveyed == list(range(len(surveyed)))
+    assert found[:2] == check(log, "--json", "--memory", "10GB")[:2]
+
+
 def test_a_result_of_another_question_or_a_damaged_one_is_not_used(check, log, tmp_path, surveyed):
     killed_meanwhile(log, tmp_path)
     (left,) = tmp_path.iterdir()

@@ -26,6 +26,7 @@ from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.stretches import beginnings, refuse_repeated_apart
 from rateproof.events.workplace import Workplace, identity_of, workplace
+from rateproof.folders import emptied
 from rateproof.output import printable
 
 _BYTES_A_ROW: Final = 120
@@ -91,6 +92,7 @@ def in_pieces(
         with workplace(identity) as place:
             pieces = _left(place, memory, say)
             if pieces is None:
+                emptied(place.folder)  # results that were kept there are of other pieces
                 asked = log.rows, memory, place, name
                 count = pieces_needed(*asked, say, half=free is not None)
                 splitter = Splitter(place, count, name, memory)

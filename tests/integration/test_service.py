@@ -121,7 +121,7 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
     service = start_service()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
+        for byte in b"GET /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
             sock.sendall(bytes([byte]))
         assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
 

@@ -13,7 +13,7 @@ import redis
 from tests.service import LIMITS
 
 RESP = ("--resp", "127.0.0.1:0")
-ASK = b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\n\r\n"
+ASK = b"GET /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\n\r\n"
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def test_requests_under_way_are_answered_before_it_ends(start_service):
             assert reader.readline() == b"+PONG\r\n"
         half[0].sendall(ASK[:30])
         sends[0].sendall(
-            b"POST /check/api HTTP/1.1\r\nX-Api-Key: a\r\nContent-Length: 9\r\n\r\nhalf"
+            b"POST /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nContent-Length: 9\r\n\r\nhalf"
         )
         status, _ = answer(sends[1])
         assert status.startswith(b"HTTP/1.1 200 ")
@@ -174,7 +174,7 @@ def test_a_client_that_sends_no_more_gets_all_its_answers_and_then_the_end(
     service = start_service(LIMITS, *RESP)
     with connected(service.port if one == ASK else service.resp_port) as (sock, reader):
         sock.settimeout(30)
-        sock.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" if one == ASK else b"PING\r\n")
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" if one == ASK else b"PING\r\n")
         reader.readline()
         # It finds all of it and the end at once.
         service.process.send_signal(signal.SIGSTOP)

@@ -47,6 +47,7 @@ mod told;
 mod visible;
 mod yaml;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,13 +92,18 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+    fn read(words: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut found = Self {
             config: PathBuf::from("rateproof.toml"),
             told: Vec::new(),
             json: false,
         };
-        while let Some(word) = words.next() {
+        let text = |word: OsString| {
+            let told = word.into_string();
+            told.map_err(|word| format!("{word:?} is not UTF-8\n{USAGE}"))
+        };
+        let mut words = words;
+        while let Some(word) = words.next().map(text).transpose()? {
             let Some(name) = word.strip_prefix("--") else {
                 return Err(format!("{word:?} is no option\n{USAGE}"));
             };
@@ -107,7 +113,7 @@ impl Arguments {
             match name {
                 "config" => found.config = value.into(),
                 "json" => found.json = value == "true",
-                name => found.told.push((name.replace('-', "_"), value)),
+                name => found.told.push((name.replace('-', "_"), text(value)?)),
             }
         }
         Ok(found)
@@ -125,7 +131,7 @@ impl Arguments {
 
 fn run() -> Result<(), Failure> {
     let bad = |message| (BAD_ARGUMENTS, message);
-    let arguments = Arguments::read(std::env::args().skip(1)).map_err(bad)?;
+    let arguments = Arguments::read(std::env::args_os().skip(1)).map_err(bad)?;
     let settings = arguments.settings().map_err(bad)?;
     let tls = tls::told(&settings).map_err(bad)?;
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
@@ -266,19 +272,23 @@ fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) -> Re
         let policy = quotas.collect::<Vec<_>>().join("; ");
         let shadow = if limit.shadow { " (shadow)" } else { "" };
         tell!("  /check/{name}: {policy}{shadow}");
-        limits.push(format!("{name:?}: {policy:?}"));
+        limits.push((name.clone(), policy));
     }
     for rule in &settings.rules.all {
         let shadow = if rule.shadow { " (shadow)" } else { "" };
         tell!("  rls {}: {}{shadow}", rule.path, rule.promise());
-        limits.push(format!("{:?}: {:?}", rule.path, rule.promise()));
+        limits.push((rule.path.clone(), rule.promise()));
     }
     if json {
-        let (store, limits) = (&settings.store, limits.join(", "));
-        let named = listeners.iter().zip(&places);
-        let named = named.map(|(each, place)| format!("\"{}\": {place:?}, ", each.name()));
-        let named = named.collect::<String>();
-        let line = format!("{{{named}\"store\": {store:?}, \"limits\": {{{limits}}}}}\n");
+        let pair = |(name, text): &(String, String)| {
+            format!("\"{}\": \"{}\"", visible::json(name), visible::json(text))
+        };
+        let pairs =
+            |pairs: &[(String, String)]| pairs.iter().map(pair).collect::<Vec<_>>().join(", ");
+        let names = listeners.iter().map(|each| each.name().to_owned());
+        let mut told: Vec<_> = names.zip(places).collect();
+        told.push(("store".to_owned(), settings.store.clone()));
+        let line = format!("{{{}, \"limits\": {{{}}}}}\n", pairs(&told), pairs(&limits));
         let mut out = io::stdout();
         let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         written.map_err(|error| (CANNOT_WRITE, format!("cannot write to stdout: {error}")))?;

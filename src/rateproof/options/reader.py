@@ -61,9 +61,8 @@ class Reader:
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise InvalidArgument(
-                f"{self._name} is not UTF-8: byte {error.start}", self._guide
-            ) from None
+            line = 1 + content.count(b"\n", 0, error.start)
+            raise InvalidArgument(f"line {line} of {self._name} is not UTF-8", self._guide) from None
 
     def values(
         self, section: Section, place: Place = (), without: Collection[str] = ()

@@ -114,7 +114,7 @@ class Confirming:
         edges, closest = self._foretold(proof, left, kind, start_ns)
         if busy and len(closest) > 1:
             row = closest.pop()
-            from_ns = row[-1][0] + kind.high_ns * kind.timeless
+            from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
             again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
             missing = [(0, (*row, *again)), *(each for each in missing if each[0])]
         elif busy and sure and later and (closest or proof.closely):

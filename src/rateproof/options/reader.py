@@ -62,7 +62,9 @@ class Reader:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = 1 + content.count(b"\n", 0, error.start)
-            raise InvalidArgument(f"line {line} of {self._name} is not UTF-8", self._guide) from None
+            raise InvalidArgument(
+                f"line {line} of {self._name} is not UTF-8", self._guide
+            ) from None
 
     def values(
         self, section: Section, place: Place = (), without: Collection[str] = ()

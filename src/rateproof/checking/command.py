@@ -16,7 +16,7 @@ from typing import Any, Final
 from rateproof import linux
 from rateproof.answer import answer
 from rateproof.checking.named_log import (
-    Room,
+    LogRoom,
     hint_of_key,
     name_of,
     read,
@@ -75,7 +75,7 @@ def check(arguments: argparse.Namespace) -> int:
         free = linux.free_memory()
         memory = arguments.memory or (free and free // 2)
         asked = arguments.memory is not None
-        room = Room(memory if asked or available() else None, stack, asked=asked)
+        room = LogRoom(memory if asked or available() else None, stack, asked=asked)
         found = read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
             return _check_parquet(arguments, found, name)
@@ -238,7 +238,7 @@ def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
 def _follow(arguments: argparse.Namespace) -> int:
     """Judge a log that grows; the exit code of what was found."""
     from rateproof.checking.following import follow
-    from rateproof.checking.watch import Watch
+    from rateproof.checking.watch import LogWatch
     from rateproof.hunt.signals import Signals
 
     paths = live(arguments.log)
@@ -262,7 +262,7 @@ def _follow(arguments: argparse.Namespace) -> int:
             stop.set()
 
     policy = _policy(arguments.policy, None)
-    watch = Watch(
+    watch = LogWatch(
         policy,
         _judging(arguments),
         lambda log: _by_statuses(arguments, log),

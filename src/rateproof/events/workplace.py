@@ -1,10 +1,9 @@
 """The folder in which a log is split: what a process that was killed left there is used again."""
 
-import json
 import pickle
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +13,7 @@ from rateproof.folders import scratch, taken, told
 
 ANOTHER: Final = "TMPDIR names another disk"
 
-_NOTE: Final = "split.json"
+_NOTE: Final = "split"
 _DIGEST: Final = 32
 
 
@@ -31,16 +30,9 @@ class Workplace:
     ) -> None:
         self.folder, self.hint = folder, hint
 
-    def note(self, files: Iterable[Path], told: Mapping[str, Any]) -> None:
-        """Note that these files are whole, with what is to be known of them.
-
-        Raises:
-            OSError: the disk is full.
-        """
-        sizes = {path.name: path.stat().st_size for path in files}
-        unfinished = self.folder / f"{_NOTE}.new"
-        unfinished.write_text(json.dumps({"sizes": sizes, "told": told}), encoding="ascii")
-        unfinished.replace(self.folder / _NOTE)
+    def note(self, files: Iterable[Path], told: object) -> None:
+        """Keep, as `keep` does, that these files are whole, with what is to be known of them."""
+        self.keep(_NOTE, ({path: path.stat().st_size for path in files}, told))
 
     def keep(self, name: str, result: object) -> None:
         """Keep the result of a part of the work, or none where the disk is full."""
@@ -61,16 +53,13 @@ class Workplace:
             return None
         return pickle.loads(data)  # noqa: S301 - nobody else can write there
 
-    def noted(self) -> dict[str, Any] | None:
-        """The note; None where nothing was, or a file is not there as it was."""
+    def noted(self) -> Any:
+        """The value that was told with the files; None where nothing was, or a file is not as it was."""
+        sizes, told = self.kept(_NOTE) or ({}, None)
         try:
-            note = json.loads((self.folder / _NOTE).read_bytes())
-            same = all(
-                (self.folder / name).stat().st_size == size for name, size in note["sizes"].items()
-            )
-        except (OSError, ValueError):
+            same = all(path.stat().st_size == size for path, size in sizes.items())
+        except OSError:
             return None
-        told: dict[str, Any] = note["told"]
         return told if same else None
 
 

@@ -13,7 +13,7 @@ from rateproof.probe.confirmation import (
     guessed,
 )
 from rateproof.probe.inference import Hypotheses, Kind
-from rateproof.probe.plan import Room, beyond, contenders, plan
+from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -131,7 +131,7 @@ class Confirming:
             proof,
             left,
             kind,
-            Room(start_ns, width_ns, most_requests, most_ns),
+            RoundBounds(start_ns, width_ns, most_requests, most_ns),
             first,
             edges_wanted=edges,
             missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
@@ -214,7 +214,7 @@ class Confirming:
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
-            Room(
+            RoundBounds(
                 start_ns,
                 self._course.width_ns,
                 self._rounds.spare(_CLOSER) - self._reserved - spent,

@@ -171,6 +171,10 @@ def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_s
     assert "read again" in service.reload(LIMITS.replace("5 per hour", "9 per hour"))
     assert service.ask(X_Api_Key="a")[0] == 429
     assert service.ask(X_Api_Key="c")[0] == 200
+    # Nor does a promise that is back forget what was admitted before it left, and meanwhile.
+    assert "read again" in service.reload(LIMITS)
+    assert service.ask(X_Api_Key="a")[0] == 429
+    assert service.ask(X_Api_Key="c")[1]["ratelimit"].startswith('"api";r=3')
 
 
 def test_a_reload_says_what_it_changed_and_what_only_a_restart_changes(start_service):

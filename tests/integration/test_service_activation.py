@@ -46,8 +46,8 @@ def activated(folder, files, *words, text=LIMITS, **told):
 def refused(folder, files, *words, code=64, **told):
     """The words of a service that does not start."""
     with activated(folder, files, *words, **told) as process:
-        said = process.stderr.read()
-        assert process.wait(30) == code, said
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
     return said
 
 

@@ -54,7 +54,6 @@ class Flooding(Generic[R]):
         self._limiter, self._view = limiter, view
         self._proxied = bool(address.proxies)
         self._address, self._site_bits = address, min(_SITE_BITS, address.ipv6_prefix)
-        self._taker_of = lru_cache(4096)(self._counted)
         self._defends = exempt is not None
         self._exempt = exempt or Networks((), "flood_exempt")
         self._rooms: dict[Policy | None, Room | None] = {}
@@ -146,10 +145,12 @@ class Flooding(Generic[R]):
 
     def _taker(self, request: RequestView) -> bytes:
         """The address whose share counts; empty without one, or if it is exempt."""
-        return self._taker_of(self._address.hop(request))
+        return _counted(self._address.hop(request), self._site_bits, self._exempt)
 
-    def _counted(self, hop: str) -> bytes:
-        whole = written(hop, 128).decode("utf-8", "replace")
-        if not whole or whole.startswith("unix:") or whole in self._exempt:
-            return b""
-        return written(hop, self._site_bits)
+
+@lru_cache(4096)  # of all limiters: one with a cache of its own would be in a circle with it
+def _counted(hop: str, site_bits: int, exempt: Networks) -> bytes:
+    whole = written(hop, 128).decode("utf-8", "replace")
+    if not whole or whole.startswith("unix:") or whole in exempt:
+        return b""
+    return written(hop, site_bits)

@@ -208,7 +208,7 @@ def test_tables_of_quotas_that_left_are_unmapped_once_they_matter_no_more(start_
 
     for limit in range(6, 18):
         assert "read again: changed api" in service.reload(text.format(limit))
-        assert service.ask(X_Api_Key="a")[0] == 200
+        assert service.ask(X_Api_Key=str(limit))[0] == 200
     deadline = time.monotonic() + 60
     while mapped() != {"counters.native", "sliding-log-17-10000000.native"}:
         assert time.monotonic() < deadline, mapped()

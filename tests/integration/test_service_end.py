@@ -109,6 +109,21 @@ def test_requests_under_way_are_answered_before_it_ends(start_service):
     assert service.process.wait(60) == 0
 
 
+@pytest.mark.alone  # the request has to come within a second
+def test_a_request_that_comes_before_its_client_can_know_of_the_end_is_answered(start_service):
+    service = start_service()
+    with connected(service.port) as (sock, reader):
+        sock.sendall(ASK)
+        assert answer(reader)[0] == b"HTTP/1.1 200 OK\r\n"
+        service.process.terminate()
+        until(lambda: refuses(service.port), "nobody may connect any more")
+        sock.sendall(ASK)
+        status, fields = answer(reader)
+        assert status == b"HTTP/1.1 200 OK\r\n"
+        assert b"Connection: close\r\n" in fields
+    assert service.process.wait(60) == 0
+
+
 def test_a_call_under_way_is_answered_before_it_ends(start_service, rls):
     service = start_service("", *rls)
     message = field(1, "shop") + field(2, descriptor(("user", "a")))

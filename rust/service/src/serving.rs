@@ -22,6 +22,8 @@ const EVENTS: usize = 1024;
 const ROOM: usize = 64 * 1024;
 /// The longest time for the answers that are under way when it ends.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The time for requests that clients send on open connections before they see that it ends.
+const GRACE: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(1);
 /// As long as events come within this time, a loop looks for them before it sleeps: to be woken
 /// would cost the client's processor more.
@@ -163,6 +165,7 @@ impl Loop {
         let (mut ends_at, mut soon): (Option<Instant>, bool) = (None, false);
         loop {
             let (longest, looks) = match more.is_empty() {
+                true if ends_at.is_some() => (GRACE / 4, soon),
                 true => (SWEEP, soon),
                 false => (Duration::ZERO, false),
             };
@@ -209,7 +212,8 @@ impl Loop {
             let now = Instant::now();
             if let Some(ends_at) = ends_at {
                 // Requests may wait behind events that were not taken yet.
-                if more.is_empty() && events.iter().count() < EVENTS {
+                let all_taken = more.is_empty() && events.iter().count() < EVENTS;
+                if all_taken && ends_at.duration_since(now) < DRAIN - GRACE {
                     self.close_all(Connection::owes_nothing);
                 }
                 if self.connections.iter().all(Option::is_none) || now > ends_at {

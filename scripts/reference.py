@@ -19,11 +19,11 @@ from rateproof.options.forms import NETWORKS, PATHS, POLICY, PROXIES
 from rateproof.options.kinds import (
     Kind,
     Leaf,
+    NamedTables,
     Option,
     Pairs,
     Section,
     Series,
-    Tables,
     any_case,
 )
 from rateproof.options.tables import ENDPOINTS, LIMITS
@@ -375,7 +375,7 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         return dict(kind.schema)
     if isinstance(kind, Leaf):
         return _listed(kind) if definitions is _SETTINGS else dict(kind.schema)
-    if isinstance(kind, Tables):
+    if isinstance(kind, NamedTables):
         names = {"propertyNames": dict(kind.name.schema)}
         return {"type": "object", **names, "additionalProperties": _table(kind.item, definitions)}
     if isinstance(kind, Series):

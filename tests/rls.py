@@ -9,6 +9,24 @@ HEALTH = "/grpc.health.v1.Health/Check"
 UNITS = {"second": 1, "minute": 2, "hour": 3, "day": 4, "month": 5, "year": 6, "week": 7}
 OK, OVER_LIMIT = 1, 2
 
+# Of HTTP/2 by hand: RFC 9113, section 6, and the head of a call by RFC 7541.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
+HEAD = b"\x83\x86\x04%c%b\x0f\x10\x10application/grpc" % (len(METHOD), METHOD.encode())
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    """One frame."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def frames(sock):
+    """The frames that come, as (kind, flags, stream, payload), until the connection ends."""
+    with sock.makefile("rb") as read:
+        while head := read.read(9):
+            payload = read.read(int.from_bytes(head[:3]))
+            yield head[3], head[4], int.from_bytes(head[5:]), payload
+
 
 def field(number, value):
     """One field of a message: a whole number, or text and messages by their length."""

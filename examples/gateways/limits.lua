@@ -2,6 +2,7 @@
 core.register_action("limits", { "http-req" }, function(txn)
   local asked = core.httpclient():get{
     url = "http://127.0.0.1:8090/check/api" .. txn.f:pathq(),
+    timeout = 500,
     headers = {
       ["X-Api-Key"] = { txn.f:req_hdr("X-Api-Key") or "" },
       ["X-Forwarded-For"] = { txn.f:src() },

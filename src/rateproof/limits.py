@@ -49,7 +49,8 @@ class RateproofStorage(LimitsTables, Storage, MovingWindowSupport, SlidingWindow
     def __init__(
         self,
         uri: str,
-        wrap_exceptions: bool = False,  # noqa: FBT001, FBT002 - as all storages of `limits`
+        *,
+        wrap_exceptions: bool = False,
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
         Storage.__init__(self, uri, wrap_exceptions)
@@ -81,7 +82,8 @@ class AsyncRateproofStorage(aio.Storage, aio.MovingWindowSupport, aio.SlidingWin
     def __init__(
         self,
         uri: str,
-        wrap_exceptions: bool = False,  # noqa: FBT001, FBT002 - as all storages of `limits`
+        *,
+        wrap_exceptions: bool = False,
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
         super().__init__(uri, wrap_exceptions)

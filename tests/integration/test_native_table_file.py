@@ -18,25 +18,12 @@ import pytest
 
 from rateproof._native import Table, hit_all
 from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreMismatch
+from tests.native_table import HOUR_NS, admissions, sliding_log
 
 SECOND_NS = 10**9
-HOUR_NS = 3_600 * SECOND_NS
 
 # Where words of the header stand, 8 bytes each in the machine's order.
 READY, BOOT, NAMESPACE = 8, 56, 104
-
-
-def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: int) -> Table:
-    name = None if path is None else str(path)
-    return Table(name, "sliding-log", limit, window_ns, limit, capacity)
-
-
-def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
-    """Count the hits in a row that are admitted."""
-    count = 0
-    while table.hit(key, 1, now_ns)[0]:
-        count += 1
-    return count
 
 
 @contextmanager

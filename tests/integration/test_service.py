@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from rateproof.enforce.algorithms import RULES
 from rateproof.enforce.http.keys import part
 from rateproof.enforce.service import PROGRAM
 from rateproof.enforce.stores import remove
+from rateproof.enforce.stores.location import directory_of
 from rateproof.enforce.stores.tables import check_quota
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, Event
@@ -169,6 +171,49 @@ def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_s
     assert "read again" in service.reload(LIMITS.replace("5 per hour", "9 per hour"))
     assert service.ask(X_Api_Key="a")[0] == 429
     assert service.ask(X_Api_Key="c")[0] == 200
+    # Nor does a promise that is back forget what was admitted before it left, and meanwhile.
+    assert "read again" in service.reload(LIMITS)
+    assert service.ask(X_Api_Key="a")[0] == 429
+    assert service.ask(X_Api_Key="c")[1]["ratelimit"].startswith('"api";r=3')
+
+
+def test_a_reload_says_what_it_changed_and_what_only_a_restart_changes(start_service):
+    begun = '[service]\nconnections = 100\nresp = "127.0.0.1:0"\n' + LIMITS
+    service = start_service(begun)
+    kept = f"rateproof: kept the settings: {service.file}: "
+    only = ": that changes with a restart only\n"
+    changed = begun.replace("100", "200").replace("127.0.0.1:0", "unix:/x.sock")
+    assert service.reload(changed) == (
+        f"{kept}line 3: resp is unix:/x.sock, was 127.0.0.1:0; "
+        f"line 2: connections is 200, was 100{only}"
+    )
+    gone = begun.replace("connections = 100\n", "")
+    assert service.reload(gone) == f"{kept}connections is 10000, was 100{only}"
+    more = begun + '[limits.more]\npolicy = "1 per hour"\n'
+    read = "rateproof: settings read again: "
+    assert service.reload(more.replace("|ip", "")) == f"{read}added more; changed api\n"
+    assert service.reload(begun.replace("|ip", "")) == f"{read}removed more\n"
+    assert service.reload(begun.replace("|ip", "")) == f"{read}no limit changed\n"
+
+
+@pytest.mark.slow
+def test_tables_of_quotas_that_left_are_unmapped_once_they_matter_no_more(start_service, store):
+    text = LIMITS.replace("5 per hour", "{} per 10ms")
+    service = start_service(text.format(5), "--store", store)
+    folder = str(directory_of(store.removeprefix("shm://")))
+
+    def mapped():
+        maps = Path(f"/proc/{service.process.pid}/maps").read_text().splitlines()
+        return {Path(line.split()[5]).name for line in maps if folder in line}
+
+    for limit in range(6, 18):
+        assert "read again: changed api" in service.reload(text.format(limit))
+        assert service.ask(X_Api_Key="a")[0] == 200
+    deadline = time.monotonic() + 60
+    while mapped() != {"counters.native", "sliding-log-17-10000000.native"}:
+        assert time.monotonic() < deadline, mapped()
+        time.sleep(0.05)
+    assert service.ask(X_Api_Key="a")[1]["ratelimit-policy"] == '"api";q=17;w=1'
 
 
 @pytest.mark.parametrize("limit", [5, 7])

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,9 +11,25 @@ from pathlib import Path
 import pytest
 import redis
 
+from rateproof.enforce.service import PROGRAM
+from tests.rls import (
+    DATA,
+    HEAD,
+    HEADERS,
+    OK,
+    PING,
+    PREFACE,
+    SETTINGS,
+    Answer,
+    descriptor,
+    field,
+    frame,
+    frames,
+)
 from tests.service import LIMITS
 
 RESP = ("--resp", "127.0.0.1:0")
+RULES = "domain: shop\ndescriptors: [{key: user, rate_limit: {unit: hour, requests_per_unit: 3}}]\n"
 ASK = b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\n\r\n"
 
 
@@ -47,6 +64,13 @@ def answer(reader):
     """The status line and the fields of an answer without a body."""
     status, *fields = iter(reader.readline, b"\r\n")
     return status, fields
+
+
+@pytest.fixture
+def rls(tmp_path):
+    """The words that have Envoy's protocol served, too."""
+    (tmp_path / "rules.yaml").write_text(RULES)
+    return "--rls", "127.0.0.1:0", "--rls-config", str(tmp_path / "rules.yaml")
 
 
 def test_requests_under_way_are_answered_before_it_ends(start_service):
@@ -85,14 +109,98 @@ def test_requests_under_way_are_answered_before_it_ends(start_service):
     assert service.process.wait(60) == 0
 
 
+def test_a_call_under_way_is_answered_before_it_ends(start_service, rls):
+    service = start_service("", *rls)
+    message = field(1, "shop") + field(2, descriptor(("user", "a")))
+    message = b"\0" + len(message).to_bytes(4) + message
+    with connected(service.rls_port) as (call, _):
+        call.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, HEAD))
+        call.sendall(frame(DATA, 0, 1, message[:9]) + frame(PING, 0, 0, bytes(8)))
+        found, answered = frames(call), b""
+        while next(found)[0] != PING:
+            pass
+        service.process.terminate()
+        until(lambda: refuses(service.rls_port), "nobody may connect any more")
+        call.sendall(frame(DATA, 1, 1, message[9:]))
+        for kind, flags, _, payload in found:
+            if kind == PING and not flags:
+                call.sendall(frame(PING, 1, 0, payload))
+            if kind == DATA:
+                answered += payload
+        assert Answer(answered[5:]).code == OK
+    assert service.process.wait(60) == 0
+
+
+def test_probes_are_told_the_truth_while_it_ends(start_service):
+    service = start_service()
+    with ExitStack() as stack:
+        asked = {
+            path: stack.enter_context(connected(service.port))
+            for path in ("healthz", "readyz", "metrics")
+        }
+        for path, (sock, reader) in asked.items():
+            sock.sendall(b"HEAD /%b HTTP/1.1\r\n\r\nGET /%b HTTP/1.1\r\n" % (2 * (path.encode(),)))
+            assert answer(reader)[0] == b"HTTP/1.1 200 OK\r\n"
+        service.process.terminate()
+        until(lambda: refuses(service.port), "nobody may connect any more")
+        told = {}
+        for path, (sock, reader) in asked.items():
+            sock.sendall(b"\r\n")
+            told[path] = int(answer(reader)[0].split()[1])
+        assert told == {"healthz": 200, "readyz": 503, "metrics": 200}
+    assert service.process.wait(60) == 0
+
+
 @pytest.mark.slow
-def test_it_ends_in_bounded_time_whatever_a_client_does(start_service):
-    service = start_service(LIMITS, *RESP)
-    with connected(service.port) as (sock, _), connected(service.resp_port) as (other, _):
+def test_it_ends_in_bounded_time_whatever_a_client_does(start_service, rls):
+    service = start_service(LIMITS, *RESP, *rls)
+    with ExitStack() as stack:
+        ports = service.port, service.resp_port, service.rls_port
+        sock, other, call = [stack.enter_context(connected(port))[0] for port in ports]
         sock.sendall(ASK[:-1])
         other.sendall(b"*3\r\n$6\r\nRP.HIT\r\n")
+        call.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, HEAD))
         service.process.terminate()
         assert service.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
+def test_settings_may_be_read_again_once_it_serves_and_the_start_may_be_ended(tmp_path, sent):
+    """Their token is in a pipe: it is in its start for as long as nobody writes to that."""
+    file, token = tmp_path / "limits.toml", tmp_path / "token"
+    file.write_text(LIMITS)
+    os.mkfifo(token)
+    command = [PROGRAM, "--config", file, "--port", "0", "--token", f"@{token}"]
+    pipe = []
+
+    def reads():
+        try:
+            pipe.append(os.open(token, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until(reads, "it reads the token")
+            process.send_signal(sent)
+            if sent == signal.SIGTERM:
+                assert process.wait(60) == -signal.SIGTERM
+                return
+            os.write(pipe[0], b"secret")
+            os.close(pipe.pop())
+            assert process.stderr.readline().startswith("serving http://")
+            assert "/check/api: " in process.stderr.readline()
+            until(reads, "it reads the token again")
+            os.write(pipe[0], b"secret")
+            os.close(pipe.pop())
+            assert process.stderr.readline() == (
+                "rateproof: settings read again: no limit changed\n"
+            )
+        finally:
+            process.kill()
+            for each in pipe:
+                os.close(each)
 
 
 def test_sigterm_does_not_wait_for_settings_that_are_read_again(start_service, tmp_path):

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import os
 import re
 import resource
 import signal
@@ -219,58 +218,6 @@ def test_what_cannot_be_a_certificate_is_named(tmp_path, authority):
     assert "cert.pem: no certificate" in refused(tmp_path, *words)
 
 
-def test_a_socket_that_systemd_opened_is_served_and_left_there(tmp_path):
-    path = tmp_path / "handed.sock"
-    file = tmp_path / "limits.toml"
-    file.write_text(LIMITS)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"}
-        script = f'LISTEN_PID=$$ exec "$0" --config "$1" 3<&{listener.fileno()}'
-        process = subprocess.Popen(
-            ["bash", "-c", script, PROGRAM, file],
-            env=environment,
-            pass_fds=[listener.fileno()],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stderr.readline() == f"serving unix:{path} from memory://\n"
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(30)
-                sock.connect(str(path))
-                sock.sendall(b"GET /check/api HTTP/1.0\r\n\r\n")
-                assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
-            assert path.exists(), "it is systemd's"
-        finally:
-            process.kill()
-            process.wait()
-            process.stderr.close()
-
-
-def test_a_socket_for_rules_that_nobody_wrote_is_refused(tmp_path):
-    file = tmp_path / "limits.toml"
-    file.write_text(LIMITS)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        script = f'LISTEN_PID=$$ exec "$0" --config "$1" 3<&{listener.fileno()}'
-        done = subprocess.run(
-            ["bash", "-c", script, PROGRAM, file],
-            env=os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "rls"},
-            pass_fds=[listener.fileno()],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    assert done.returncode == 64
-    assert (
-        "a socket named rls was handed over, but neither rls nor rls_config is set" in done.stderr
-    )
-
-
 def test_what_it_says_and_nobody_reads_ends_nothing(start_service):
     service = start_service()
     service.process.stderr.close()
@@ -333,6 +280,21 @@ def test_a_limit_that_lets_everything_pass_is_named_as_such(start_service):
 def test_it_says_when_other_machines_may_ask(start_service):
     service = start_service(LIMITS, "--host", "0.0.0.0")
     assert "WARNING: other machines may ask, and none needs a token" in service.said()
+
+
+def test_it_says_when_all_are_one_client_by_a_unix_socket(start_service, tmp_path):
+    text = LIMITS + '[limits.named]\npolicy = "1 per hour"\nkey = "header:X-Api-Key"\n'
+    said = []
+    for proxies in ("0", "1"):
+        words = ("--host", f"unix:{tmp_path}/service.sock", "--proxies", proxies)
+        service = start_service(text, *words)
+        service.process.terminate()
+        said.append(service.process.stderr.read())
+    warning = (
+        "rateproof: WARNING: a Unix socket tells no address, so the key ip is one for all clients "
+        "(api): proxies = 1 takes it from X-Forwarded-For (proxy_header)\n"
+    )
+    assert said == [warning, ""]
 
 
 def test_connections_that_find_no_descriptor_are_served_once_there_is_one(start_service):

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from pathlib import Path
 
 import grpc
 import pytest
@@ -11,7 +12,23 @@ import trustme
 from rateproof import Limiter
 from rateproof.enforce.http.keys import part
 from rateproof.enforce.stores import remove
-from tests.rls import METHOD, OK, OVER_LIMIT, Client, descriptor, field
+from tests.rls import (
+    DATA,
+    GOAWAY,
+    HEAD,
+    HEADERS,
+    OK,
+    OVER_LIMIT,
+    PING,
+    PREFACE,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Client,
+    descriptor,
+    field,
+    frame,
+    frames,
+)
 
 RULES = """
 domain: shop
@@ -40,23 +57,6 @@ descriptors:
   rate_limit: {unit: minute, requests_per_unit: 1001}
 """
 USER, ROUTE = ("user", "a"), ("route", "/files/1")
-
-# Of HTTP/2 by hand: RFC 9113, section 6, and the head of a call by RFC 7541.
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
-HEAD = b"\x83\x86\x04%c%b\x0f\x10\x10application/grpc" % (len(METHOD), METHOD.encode())
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    """One frame."""
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
-
-
-def frames(sock):
-    """The frames that come, as (kind, flags, payload), until the connection ends."""
-    with sock.makefile("rb") as read:
-        while head := read.read(9):
-            yield head[3], head[4], read.read(int.from_bytes(head[:3]))
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_rules_are_read_again_whole_or_not_at_all(start_rls, tmp_path):
         assert 'rules.yaml, line 5: unit "eon" (one of second, ' in said
         assert client.ask(descriptor(USER)).code == OVER_LIMIT
         rules.write_text(RULES.replace("requests_per_unit: 3", "requests_per_unit: 5", 1))
-        assert "settings read again" in service.reload("")
+        assert service.reload("") == "rateproof: settings read again: changed shop>user\n"
         # What the former limit admitted still counts by it.
         assert client.ask(descriptor(USER)).code == OVER_LIMIT
         assert client.ask(descriptor(("user", "z"))).statuses[0][1] == 5
@@ -359,7 +359,7 @@ def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
     with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
         sock.sendall(sent)
         ended = 0
-        for kind, flags, _ in frames(sock):
+        for kind, flags, *_ in frames(sock):
             ended += kind == HEADERS and flags & 1
             if ended == 20:
                 return
@@ -374,7 +374,7 @@ def test_what_was_taken_of_a_message_is_told_before_the_rest_of_it_came(start_rl
         sock.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, HEAD) + begun)
         # Too little to be told of, all taken once the ping is answered; then more, in one go.
         sock.sendall(frame(DATA, 0, 1, bytes(16_000)) + frame(PING, 0, 0, bytes(8)))
-        for kind, _, _ in frames(sock):
+        for kind, *_ in frames(sock):
             if kind == PING:
                 sock.sendall(frame(DATA, 0, 1, bytes(8_000)))
             if kind == WINDOW_UPDATE:
@@ -402,23 +402,96 @@ def test_a_client_with_little_room_gets_its_answers_bit_by_bit(start_rls):
 
     with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
         sock.sendall(sent)
-        with sock.makefile("rb") as read:
-            while len(ended) < len(answers):
-                head = read.read(9)
-                kind, flags, stream = head[3], head[4], int.from_bytes(head[5:])
-                payload = read.read(int.from_bytes(head[:3]))
-                if kind == PING:
-                    decided_first = decided()
-                    for each in answers:
-                        sock.sendall(frame(WINDOW_UPDATE, 0, each, (60_000).to_bytes(4)))
-                if kind == DATA:
-                    answers[stream] += payload
-                    sock.sendall(frame(WINDOW_UPDATE, 0, stream, (60_000).to_bytes(4)))
-                if kind == HEADERS and flags & 1:
-                    ended.append(stream)
+        found = frames(sock)
+        while len(ended) < len(answers):
+            kind, flags, stream, payload = next(found)
+            if kind == PING:
+                decided_first = decided()
+                for each in answers:
+                    sock.sendall(frame(WINDOW_UPDATE, 0, each, (60_000).to_bytes(4)))
+            if kind == DATA:
+                answers[stream] += payload
+                sock.sendall(frame(WINDOW_UPDATE, 0, stream, (60_000).to_bytes(4)))
+            if kind == HEADERS and flags & 1:
+                ended.append(stream)
     assert 5 * decided_first == decided() > 0, "one answer is more than is kept"
     for answer in answers.values():
         assert int.from_bytes(answer[1:5]) == len(answer) - 5 > 140_000
+
+
+def resident_mb(service):
+    """The memory that a service has, in MB."""
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1_000
+
+
+def test_what_a_client_makes_no_room_for_is_not_kept(start_rls):
+    """Its calls wait for their decisions: their 128 answers would take over 100 MB."""
+    name = "x" * 60_000
+    rules = "domain: shop\ndescriptors:\n- key: user\n  rate_limit: "
+    service = start_rls(rules + f"{{unit: hour, requests_per_unit: 3, name: {name}}}\n")
+    message = field(1, "shop") + field(2, descriptor(USER)) * 5
+    sent = PREFACE + frame(SETTINGS, 0, 0, b"\0\x04" + bytes(4))
+    for stream in range(1, 256, 2):
+        sent += frame(HEADERS, 4, stream, HEAD)
+        sent += frame(DATA, 1, stream, b"\0" + len(message).to_bytes(4) + message)
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
+        before_mb = resident_mb(service)
+        sock.sendall(sent + frame(PING, 0, 0, bytes(8)))
+        assert any(kind == PING for kind, *_ in frames(sock))
+        assert resident_mb(service) - before_mb < 40
+
+
+class Sender:
+    """A client of HTTP/2 by hand, which sends as much as there is room for."""
+
+    def __init__(self, sock):
+        self.sock, self.found = sock, frames(sock)
+        self.room, self.answered, self.refused = 65_535, set(), set()
+        sock.sendall(PREFACE + frame(SETTINGS))
+
+    def take(self):
+        """The kind of the next frame."""
+        kind, flags, stream, payload = next(self.found)
+        if kind == WINDOW_UPDATE and stream == 0:
+            self.room += int.from_bytes(payload)
+        if kind == HEADERS and stream not in self.answered:
+            (self.refused if flags & 1 else self.answered).add(stream)
+        return kind
+
+    def send(self, stream, data, *, last=False):
+        while self.room < len(data):
+            self.take()
+        self.sock.sendall(frame(DATA, last, stream, data))
+        self.room -= len(data)
+
+    def is_heard(self):
+        """Wait until all that was sent was taken."""
+        self.sock.sendall(frame(PING, 0, 0, bytes(8)))
+        while self.take() != PING:
+            pass
+
+
+def test_half_sent_messages_of_a_client_are_bounded_together(start_rls):
+    """What is above it is refused, and each message that was kept may still be ended."""
+    service = start_rls()
+    message = field(1, "shop") + field(2, descriptor(("user", "x" * 60_000)))
+    message = b"\0" + len(message).to_bytes(4) + message
+    streams = range(1, 81, 2)
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
+        sender = Sender(sock)
+        for stream in streams:
+            sock.sendall(frame(HEADERS, 4, stream, HEAD))
+            for begin in range(0, 56_000, 14_000):
+                if stream not in sender.refused:
+                    sender.send(stream, message[begin : begin + 14_000])
+            sender.is_heard()
+        kept = set(streams) - sender.refused
+        assert 1 < len(kept) <= 5, "256 KiB are kept"
+        for stream in kept:
+            sender.send(stream, message[56_000:], last=True)
+        while sender.answered != kept:
+            sender.take()
 
 
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
@@ -429,7 +502,7 @@ def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rl
         assert next(found)[0] == SETTINGS
         service.process.terminate()
         kinds = []
-        for kind, _, payload in found:
+        for kind, _, _, payload in found:
             kinds.append(kind)
             if kind == PING:
                 sock.sendall(frame(PING, 1, 0, payload))

@@ -54,7 +54,7 @@ def test_a_store_is_shown_with_its_quotas_keys_and_processes(name, holder, capsy
     ]
 
 
-def test_the_table_of_what_addresses_took_is_named(name, store, capsys):
+def test_the_table_of_new_clients_by_address_is_named(name, store, capsys):
     with Limiter("5 per 1h; 9 per 2h", store=store, capacity=5_000) as limiter:
         assert limiter.hit("a").admitted
         limiter.room().take(b"192.0.2.1")
@@ -63,7 +63,7 @@ def test_the_table_of_what_addresses_took_is_named(name, store, capsys):
     assert sorted(line.split(" of ")[0] for line in lines) == [
         "  5 per 1h: 1 live key",
         "  9 per 2h: 1 live key",
-        "  what addresses took: 1 live key",
+        "  new clients by address: 1 live key",
     ]
 
 

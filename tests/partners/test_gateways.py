@@ -55,7 +55,7 @@ def test_caddy(behind, tmp_path):
     options = "{\n\tadmin off\n}\n"
     (tmp_path / "Caddyfile").write_text(options + behind.recipe("Caddyfile"))
     with gateway(behind, tmp_path, "caddy", "run"):
-        check_that_it_limits(behind, tells_what_is_left=False)
+        check_that_it_limits(behind, tells_what_is_left=False, down=502, hangs=504)
 
 
 def test_envoy(behind, tmp_path):

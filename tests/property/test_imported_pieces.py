@@ -45,7 +45,12 @@ def requests_of(rng):
     clients, at_ns = rng.randrange(5, 40), 0
     for _ in range(rng.randrange(300, 900)):
         at_ns += rng.randrange(300_000_000 // clients * 10)
-        yield at_ns, rng.randrange(clients), rng.randrange(200_000, 50_000_000), rng.choice((200, 200, 200, 429, 0))
+        yield (
+            at_ns,
+            rng.randrange(clients),
+            rng.randrange(200_000, 50_000_000),
+            rng.choice((200, 200, 200, 429, 0)),
+        )
 
 
 @pytest.mark.parametrize("tool", [k6, vegeta])

@@ -10,7 +10,7 @@ import pytest
 from rateproof.clock import EXACT, Tolerance
 from rateproof.policy import Policy, Quota
 from rateproof.prove.keys import KeyLog
-from rateproof.prove.wrong_rejection.fullness import BucketRule, Peaks, WindowRule, rules_of
+from rateproof.prove.wrong_rejection.fullness import BucketRule, Maxima, WindowRule, rules_of
 from rateproof.prove.wrong_rejection.rules import Judgement, covered_from_ns, has_rule
 
 NEVER = 10**6
@@ -274,7 +274,7 @@ def test_the_greatest_of_any_stretch_is_found_at_its_first_place():
         values = [rng.randrange(5) for _ in range(rng.randint(1, 40))]
         low, high = sorted(rng.sample(range(len(values) + 1), 2))
         most = max(values[low:high])
-        assert Peaks(values).first(low, high) == (most, values.index(most, low))
+        assert Maxima(values).first(low, high) == (most, values.index(most, low))
 
 
 def test_many_wrong_rejections_under_way_together_cost_far_less_than_quadratic_time():

@@ -342,7 +342,9 @@ def test_dates_in_a_coarser_unit_are_no_burst(check, unit, second, took):
 
 
 def test_a_log_that_may_be_short_by_its_unit_alone_says_how_long_it_is(check):
-    counted = [row | {"sent_ns": i * 10**7, "received_ns": i * 10**7 + 2_000} for i, row in enumerate(SIX)]
+    counted = [
+        row | {"sent_ns": i * 10**7, "received_ns": i * 10**7 + 2_000} for i, row in enumerate(SIX)
+    ]
     told = "hint: read as nanoseconds, its times say that the log lasts 0.05 s"
     assert told in check(counted)[2]
     assert told not in check([{"rateproof_log": 1, "clock": "CLOCK_MONOTONIC"}, *counted])[2]

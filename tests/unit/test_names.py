@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,17 @@ def test_the_files_of_an_algorithm_bear_its_name():
     assert all(record.name == name for name, record in ALGORITHMS.items())
     assert set(names_in("rateproof.policy")) == {*ALGORITHMS, "notation", "record"}
     assert RULES.keys() | prove_families.FAMILIES.keys() <= ALGORITHMS.keys()
+
+
+def test_each_public_class_has_a_name_of_its_own():
+    named = Counter(
+        node.name
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert named.total() > 200
+    assert not [name for name, count in named.items() if count > 1]
 
 
 def test_no_module_bears_the_name_of_its_folder():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rateproof.checking.following import follow
-from rateproof.checking.watch import Watch
+from rateproof.checking.watch import LogWatch
 from rateproof.cli import main
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading, named
@@ -30,7 +30,7 @@ NGINX = Reading(format=named("nginx"))
 def watched(pieces, policy, **told):
     """Judge after each piece; the lines that were told, and the watch."""
     found = []
-    watch = Watch(
+    watch = LogWatch(
         Policy.parse(policy), told, lambda log: log, lambda one: found.append(json.loads(one))
     )
     scan = Scan([], "access.log", NGINX)
@@ -92,7 +92,7 @@ def test_requests_that_copytruncate_may_have_lost_explain_a_rejection():
 
     def told(*, gap):
         found = []
-        watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, found.append)
+        watch = LogWatch(Policy.parse("5 per 10s"), {}, lambda log: log, found.append)
         scan = Scan([], "access.log", NGINX)
         for at, piece in enumerate([b"".join(early), late, *rest]):
             if gap and at == 1:
@@ -109,7 +109,7 @@ def test_requests_that_copytruncate_may_have_lost_explain_a_rejection():
 def of_hosts(*turns, policy="5 per 10s"):
     """Judge lines of two hosts, given in turns; the lines that were told, and the watch."""
     found = []
-    watch = Watch(
+    watch = LogWatch(
         Policy.parse(policy), {}, lambda log: log, lambda one: found.append(json.loads(one)), logs=2
     )
     scans = [Scan([], name, replace(NGINX, skew_ns=0)) for name in ("a.log", "b.log")]
@@ -194,7 +194,7 @@ def test_a_file_of_two_quick_rotations_may_have_what_explains_a_rejection(tmp_pa
     monkeypatch.setattr(
         "rateproof.checking.following.Tail", lambda path: Tail(path, lambda: next(clock))
     )
-    watch = Watch(Policy.parse("5 per 10s"), {}, lambda log: log, print)
+    watch = LogWatch(Policy.parse("5 per 10s"), {}, lambda log: log, print)
     steps = itertools.count()
 
     class Stop:
@@ -226,7 +226,7 @@ def test_a_clock_that_was_set_back_starts_over(tmp_path, capsys):
     path = tmp_path / "access.log"
     path.write_bytes(b"".join(map(line, (0, 1, 3600))))
     found = []
-    watch = Watch(Policy.parse("3 per 1m"), {}, lambda log: log, found.append)
+    watch = LogWatch(Policy.parse("3 per 1m"), {}, lambda log: log, found.append)
     stop = threading.Event()
     texts = iter([b"".join(map(line, (2, 3))), b"".join(map(line, (10, 11, 12, 13)))])
 

@@ -10,7 +10,7 @@ pub(crate) const SHOWN: usize = 3;
 pub type Line = (u64, Vec<u8>);
 
 /// The requests that were found, and the lines that were not understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// The earliest and the latest instant at which each request was decided, its status, its line.
     pub sent: Vec<i64>,
@@ -56,25 +56,11 @@ impl Findings {
     /// Nothing, of so many groups of fields and so many fields that are hashed.
     pub(crate) fn new(groups: usize, hashed: usize) -> Self {
         Self {
-            sent: Vec::new(),
-            received: Vec::new(),
-            status: Vec::new(),
-            line: Vec::new(),
             groups: vec![Vec::new(); groups],
             hashes: vec![Vec::new(); hashed],
-            lines: 0,
-            strange: 0,
-            shown: Vec::new(),
             done_ns: NULL,
             first_done: (i64::MAX, 0),
-            back_ns: 0,
-            back_line: 0,
-            step_ns: 0,
-            longest_ns: 0,
-            untimed: 0,
-            local: 0,
-            cut: 0,
-            turned: None,
+            ..Self::default()
         }
     }
 

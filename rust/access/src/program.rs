@@ -202,7 +202,7 @@ impl Told {
                 let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
                 (digits || text == b"-").then_some(())?;
             }
-            Kind::Status => self.status = status(text)?,
+            Kind::Status => self.take_status(text)?,
             Kind::Clf => {
                 self.stamp = Some(memory.clf(text)?);
                 self.local |= !has_zone(text);
@@ -231,6 +231,19 @@ impl Told {
         Some(())
     }
 
+    /// A status, or that no answer was sent.
+    fn take_status(&mut self, text: &[u8]) -> Option<()> {
+        self.status = match text {
+            [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
+                let digits = text.iter().map(|digit| i64::from(digit - b'0'));
+                Some(digits.fold(0, |status, digit| status * 10 + digit))
+            }
+            b"-" | b"-1" | b"0" | b"000" => None,
+            _ => return None,
+        };
+        Some(())
+    }
+
     /// A part of a stamp: its day or its time of the day.
     fn add(&mut self, part: Read) {
         let known = self.stamp.unwrap_or(Read { ns: 0, step: 0 });
@@ -238,18 +251,5 @@ impl Told {
             ns: known.ns + part.ns,
             step: known.step.max(part.step),
         });
-    }
-}
-
-/// A status, `Some(None)` where no answer was sent; None if it is none.
-#[allow(clippy::option_option)]
-fn status(text: &[u8]) -> Option<Option<i64>> {
-    match text {
-        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
-            let digits = text.iter().map(|digit| i64::from(digit - b'0'));
-            Some(Some(digits.fold(0, |status, digit| status * 10 + digit)))
-        }
-        b"-" | b"-1" | b"0" | b"000" => Some(None),
-        _ => None,
     }
 }

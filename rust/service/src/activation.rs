@@ -1,30 +1,90 @@
 //! Sockets that systemd opened and hands over: sd_listen_fds(3).
 
+use std::io;
 use std::os::fd::RawFd;
 
 /// The first descriptor that is handed over.
 const FIRST: RawFd = 3;
 
-/// The sockets for this process, each with its name: "resp" speaks RESP, any other HTTP.
-pub fn sockets() -> Vec<(RawFd, String)> {
-    let told = |name| std::env::var(name).unwrap_or_default();
-    if told("LISTEN_PID").parse() != Ok(std::process::id()) {
-        return Vec::new();
-    }
-    let names = told("LISTEN_FDNAMES");
-    let mut names = names.split(':').map(str::to_owned);
-    let count: RawFd = told("LISTEN_FDS").parse().unwrap_or(0);
-    let each = |number| (FIRST + number, names.next().unwrap_or_default());
-    (0..count.clamp(0, 16)).map(each).collect()
+/// A socket that is listened at already.
+pub struct Handed {
+    pub socket: RawFd,
+    pub name: String,
+    /// It is one of the file system.
+    pub is_unix: bool,
 }
 
-/// True if a socket is one of the file system.
-pub fn is_unix(socket: RawFd) -> bool {
-    // SAFETY: the address is whole, its length is told, and both outlive the call.
-    unsafe {
-        let mut address: libc::sockaddr_storage = std::mem::zeroed();
-        let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        let found = libc::getsockname(socket, (&raw mut address).cast(), &raw mut length);
-        found == 0 && libc::c_int::from(address.ss_family) == libc::AF_UNIX
+/// The sockets for this process.
+///
+/// # Errors
+/// One of them is none that is listened at, or their names are fewer or more.
+pub fn sockets() -> Result<Vec<Handed>, String> {
+    let told = |name| std::env::var(name).ok();
+    if told("LISTEN_PID").and_then(|process| process.parse().ok()) != Some(std::process::id()) {
+        return Ok(Vec::new());
+    }
+    let count = told("LISTEN_FDS").unwrap_or_default();
+    let known: Option<u16> = count.parse().ok();
+    let known = known.ok_or_else(|| format!("LISTEN_FDS is {count:?} (a number of sockets)"))?;
+    let told = told("LISTEN_FDNAMES");
+    let names: Vec<&str> = match &told {
+        Some(names) if known > 0 => names.split(':').collect(),
+        _ => vec![""; known.into()],
+    };
+    if names.len() != usize::from(known) {
+        let names = names.join(":");
+        return Err(format!(
+            "LISTEN_FDNAMES is {names:?}, but LISTEN_FDS is {known} (a name for each: FileDescriptorName=)"
+        ));
+    }
+    let each = |(number, name): (RawFd, &str)| {
+        let (socket, name) = (FIRST + number, name.to_owned());
+        let is_unix = is_unix(socket).map_err(|found| {
+            format!(
+                "descriptor {socket}, handed over as {name:?}, {found} \
+                 (a TCP or Unix stream socket that listens: ListenStream=, Accept=no)"
+            )
+        })?;
+        Ok(Handed {
+            socket,
+            name,
+            is_unix,
+        })
+    };
+    (0..).zip(names).map(each).collect()
+}
+
+/// True if a socket that is listened at is one of the file system; else what is the matter with it.
+fn is_unix(socket: RawFd) -> Result<bool, String> {
+    let option = |name| option(socket, name).map_err(|error| format!("cannot be used: {error}"));
+    if option(libc::SO_TYPE)? != libc::SOCK_STREAM {
+        return Err("is no stream socket".to_owned());
+    }
+    if option(libc::SO_ACCEPTCONN)? == 0 {
+        return Err("does not listen".to_owned());
+    }
+    match option(libc::SO_DOMAIN)? {
+        libc::AF_UNIX => Ok(true),
+        libc::AF_INET | libc::AF_INET6 => Ok(false),
+        family => Err(format!("is of address family {family}")),
+    }
+}
+
+fn option(socket: RawFd, name: libc::c_int) -> io::Result<libc::c_int> {
+    let (mut value, mut length) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: both outlive the call, which is told the size.
+    let found = unsafe {
+        let value: *mut libc::c_int = &raw mut value;
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            name,
+            value.cast(),
+            &raw mut length,
+        )
+    };
+    match found {
+        0 => Ok(value),
+        _ => Err(io::Error::last_os_error()),
     }
 }

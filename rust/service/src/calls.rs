@@ -217,18 +217,24 @@ impl Calls {
             // A message is answered once there is room for its answer. The client hears what was
             // taken of it when the connection is polled again: one whose window is full waits for that.
             let mut moved = false;
-            let mut kept: usize = self.open.iter().map(Call::kept).sum();
+            let (mut asked, mut kept) = (0, 0);
+            for (message, answer) in self.open.iter().map(Call::held) {
+                asked += message;
+                kept += answer;
+            }
             self.open.retain_mut(|call| {
                 let asks = matches!(call.step, Step::Asks { .. });
                 if asks && kept > MOST_KEPT {
                     return true;
                 }
-                let held = call.held();
-                let over = call.advance(desk, context);
+                let before = call.held();
+                let over = call.advance(desk, context, MOST_KEPT.saturating_sub(asked));
                 let told = asks && (over || matches!(call.step, Step::Answers { .. }));
-                moved |= over || told || call.held() != held;
+                let now = if over { (0, 0) } else { call.held() };
+                moved |= over || told || now != before;
                 answered += usize::from(told);
-                kept += call.kept();
+                asked = asked + now.0 - before.0;
+                kept = kept + now.1 - before.1;
                 !over
             });
             if !moved {
@@ -284,25 +290,17 @@ fn begun(
 }
 
 impl Call {
-    /// Bytes that are kept for it.
-    fn held(&self) -> usize {
+    /// Bytes of its message that came, and of its answer that the client has no room for.
+    fn held(&self) -> (usize, usize) {
         match &self.step {
-            Step::Asks { message, .. } => message.len(),
-            Step::Answers { answer, .. } => answer.len(),
+            Step::Asks { message, .. } => (message.len(), 0),
+            Step::Answers { answer, .. } => (0, answer.len()),
         }
     }
 
-    /// Bytes of its answer that the client has no room for.
-    fn kept(&self) -> usize {
-        match &self.step {
-            Step::Asks { .. } => 0,
-            Step::Answers { answer, .. } => answer.len(),
-        }
-    }
-
-    /// Takes what came of the message, and sends its answer as far as there is room; true if it is
-    /// over, answered or given up.
-    fn advance(&mut self, desk: &mut Desk, context: &mut Context<'_>) -> bool {
+    /// Takes what came of the message, `room` bytes at most, and sends its answer as far as there is
+    /// room; true if it is over, answered or given up.
+    fn advance(&mut self, desk: &mut Desk, context: &mut Context<'_>, mut room: usize) -> bool {
         loop {
             let (message, stream, respond) = match &mut self.step {
                 Step::Answers { answer, stream } => return sent(answer, stream, context),
@@ -322,6 +320,13 @@ impl Call {
                         refuse(respond, &(RESOURCE_EXHAUSTED, reason));
                         return true;
                     }
+                    if bytes.len() > room {
+                        let reason =
+                            format!("half-sent messages of a client of at most {MOST_KEPT} bytes");
+                        refuse(respond, &(RESOURCE_EXHAUSTED, reason));
+                        return true;
+                    }
+                    room -= bytes.len();
                     message.extend_from_slice(&bytes);
                 }
                 Poll::Ready(None) => {

@@ -52,6 +52,12 @@ impl KeySpec {
             .map(Self)
     }
 
+    /// True if an address is one of its places.
+    #[must_use]
+    pub fn names_address(&self) -> bool {
+        self.0.iter().flatten().any(|part| part.kind == Kind::Ip)
+    }
+
     /// The key of the client: that of the first alternative whose parts are all there and not empty,
     /// else of its address; `None` if a value is too long.
     #[must_use]

@@ -112,10 +112,17 @@ impl Limits {
 
     /// Nobody decides by the former limits any more: what they promised ends with what they admitted.
     pub fn in_force(&self) {
+        self.all().for_each(Tables::replaced);
+    }
+
+    /// True if a former promise is kept that is in force no longer.
+    pub fn keep_what_has_left(&self) -> bool {
+        self.all().any(Tables::keep_what_has_left)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Tables> {
         let decide = self.counted().map(|(_, tables)| tables);
-        for tables in decide.chain(self.gone.values()) {
-            tables.replaced();
-        }
+        decide.chain(self.gone.values())
     }
 
     /// All that decide, by name or by their place in a domain.

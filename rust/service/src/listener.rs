@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mio::net::{TcpListener, UnixListener};
 
-use crate::activation::is_unix;
+use crate::activation::Handed;
 use crate::calls::Calls;
 use crate::connection::{Connection, Protocol, Stream};
 use crate::session::Session;
@@ -63,12 +63,12 @@ impl Listener {
     }
 
     /// Takes over a socket that is listened at already.
-    pub fn handed(socket: RawFd, speaks: Speaks) -> Self {
-        // SAFETY: whoever started this process says that it is an open socket, and nobody else owns it.
+    pub fn handed(handed: &Handed, speaks: Speaks) -> Self {
+        // SAFETY: it was looked at, whoever started this process gave it away, and nobody else owns it.
         let socket = unsafe {
-            match is_unix(socket) {
-                true => Socket::Unix(FromRawFd::from_raw_fd(socket), None),
-                false => Socket::Tcp(FromRawFd::from_raw_fd(socket)),
+            match handed.is_unix {
+                true => Socket::Unix(FromRawFd::from_raw_fd(handed.socket), None),
+                false => Socket::Tcp(FromRawFd::from_raw_fd(handed.socket)),
             }
         };
         let _ = match &socket {
@@ -86,6 +86,11 @@ impl Listener {
                 .is_ok_and(|address| !address.ip().to_canonical().is_loopback()),
             Socket::Unix(..) => false,
         }
+    }
+
+    /// True if whoever asks there has no address, and could be known by one.
+    pub fn tells_no_address(&self) -> bool {
+        matches!(self.socket, Socket::Unix(..)) && self.speaks == Speaks::Http
     }
 
     /// The name of its place, for programs.

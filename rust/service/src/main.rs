@@ -4,7 +4,8 @@
 //! In reading order: `settings` (with `policy` and `key`) says what is promised, `store` opens its
 //! `tables`, `limits` decides; `request` and `answer` are HTTP; `frame`, `command` and `reply` are RESP,
 //! `told` its policies; `rules` with their `definitions` in `yaml`, `domains` and `messages` are Envoy's rate limit service, over
-//! the `calls` of gRPC; `listener` has the sockets, `connection` is one client, `serving` the event loops, one a core.
+//! the `calls` of gRPC; `listener` has the sockets, `connection` is one client, `serving` the event loops, one a core;
+//! `reload` puts other limits in force.
 
 /// Says something on stderr, where that can be written to.
 macro_rules! tell {
@@ -17,6 +18,7 @@ macro_rules! tell {
 mod activation;
 mod address;
 mod answer;
+mod arguments;
 mod calls;
 mod command;
 mod connection;
@@ -30,6 +32,7 @@ mod listener;
 mod messages;
 mod metrics;
 mod policy;
+mod reload;
 mod reply;
 mod request;
 mod room;
@@ -48,27 +51,25 @@ mod visible;
 mod yaml;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
+use activation::Handed;
+use arguments::Arguments;
 use limits::Limits;
 use listener::{Listener, Speaks};
 use policy::Text;
+use reload::Reload;
 use serving::{Loop, Shared};
 use settings::Settings;
+use signals::Signals;
 use store::Store;
 use told::Told;
 
-const USAGE: &str = "usage: rateproof-service [--config FILE] [--OPTION VALUE ...]";
 const BAD_ARGUMENTS: u8 = 64;
 const UNREACHABLE: u8 = 69;
 const CANNOT_WRITE: u8 = 73;
-/// A moment for the event loops to come round.
-const ROUND: Duration = Duration::from_millis(5);
 
 /// A failure: its exit code, and what to say.
 type Failure = (u8, String);
@@ -83,88 +84,52 @@ fn main() -> ExitCode {
     }
 }
 
-/// All that was said on the command line.
-struct Arguments {
-    config: PathBuf,
-    told: Vec<(String, String)>,
-    json: bool,
-}
-
-impl Arguments {
-    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut found = Self {
-            config: PathBuf::from("rateproof.toml"),
-            told: Vec::new(),
-            json: false,
-        };
-        while let Some(word) = words.next() {
-            let Some(name) = word.strip_prefix("--") else {
-                return Err(format!("{word:?} is no option\n{USAGE}"));
-            };
-            let value = words
-                .next()
-                .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))?;
-            match name {
-                "config" => found.config = value.into(),
-                "json" => found.json = value == "true",
-                name => found.told.push((name.replace('-', "_"), value)),
-            }
-        }
-        Ok(found)
-    }
-
-    /// The settings of the file, under what was said here.
-    fn settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings::read(&self.config)?;
-        for (name, text) in &self.told {
-            settings.tell(name, text)?;
-        }
-        settings.whole()
-    }
-}
-
 fn run() -> Result<(), Failure> {
     let bad = |message| (BAD_ARGUMENTS, message);
-    let arguments = Arguments::read(std::env::args().skip(1)).map_err(bad)?;
+    Signals::hold_reload();
+    let handed = activation::sockets().map_err(bad)?;
+    let rls_handed = handed.iter().any(|each| each.name == "rls");
+    let arguments = Arguments::read(std::env::args().skip(1), rls_handed).map_err(bad)?;
     let settings = arguments.settings().map_err(bad)?;
     let tls = tls::told(&settings).map_err(bad)?;
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
-    let listen = |host: &str, port, speaks| {
+    let listen = |(host, port): &(String, u16), speaks| {
         let place = match host.starts_with("unix:") {
-            true => host.to_owned(),
+            true => host.clone(),
             false => format!("{host}, port {port}"),
         };
-        let taken = |error| (UNREACHABLE, format!("cannot listen at {place}: {error}"));
-        Listener::bind(host, port, speaks).map_err(taken)
+        let beside = match handed.is_empty() {
+            true => "",
+            false => " (an address that is told is opened beside the sockets that are handed over)",
+        };
+        let taken = |error| format!("cannot listen at {place}: {error}{beside}");
+        Listener::bind(host, *port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
     };
-    let mut listeners = Vec::new();
-    for (socket, name) in activation::sockets() {
-        let speaks = match name.as_str() {
+    let handed_as = |each: &Handed| {
+        let speaks = match each.name.as_str() {
             "resp" => Speaks::Resp,
-            "rls" if settings.rls.is_none() => {
-                let problem =
-                    "a socket named rls was handed over, but neither rls nor rls_config is set";
-                return Err(bad(problem.to_owned()));
-            }
             "rls" => Speaks::Grpc,
             _ => Speaks::Http,
         };
-        listeners.push(Listener::handed(socket, speaks));
+        Listener::handed(each, speaks)
+    };
+    let mut listeners: Vec<Listener> = handed.iter().map(handed_as).collect();
+    if handed.is_empty() || settings.host.is_some() || settings.port.is_some() {
+        listeners.push(listen(&settings.http(), Speaks::Http)?);
     }
-    if listeners.is_empty() {
-        listeners.push(listen(&settings.host, settings.port, Speaks::Http)?);
-        if let Some((host, port)) = &settings.resp {
-            listeners.push(listen(host, *port, Speaks::Resp)?);
-        }
-        if let Some((host, port)) = &settings.rls {
-            listeners.push(listen(host, *port, Speaks::Grpc)?);
+    for (place, speaks) in [
+        (&settings.resp, Speaks::Resp),
+        (&settings.rls, Speaks::Grpc),
+    ] {
+        if let Some(place) = place {
+            listeners.push(listen(place, speaks)?);
         }
     }
     // Tables may take long to make: a place that is taken is known before.
     let limits = Limits::open(&settings, tls, &mut store, None);
     let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
     let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
-    let signals = signals::Signals::held();
+    let signals = Signals::held();
     serving::allow_connections();
     let (mut loops, mut wakers) = (Vec::new(), Vec::new());
     for number in 0..settings.threads {
@@ -175,88 +140,59 @@ fn run() -> Result<(), Failure> {
         wakers.push(waker);
     }
     let tls = settings.tls.is_some();
-    say(&settings, &listeners, tls, arguments.json)?;
-    if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
-        tell!("rateproof: WARNING: other machines may ask, and none needs a token");
-    }
-    let wakers = Arc::new(wakers);
-    let wake = |wakers: &[mio::Waker]| {
-        for waker in wakers {
-            let _ = waker.wake();
-        }
-    };
+    say(&arguments, &settings, &listeners, tls)?;
+    warn(&settings, &listeners);
     // Tables may take long to make: whoever is asked to end does not wait for that. Of reloads that are
     // asked for meanwhile one is enough.
     let (ask, asked) = mpsc::sync_channel(1);
-    let (all, theirs) = (Arc::clone(&shared), Arc::clone(&wakers));
-    thread::spawn(move || {
-        for () in asked {
-            let limits = all.limits();
-            let again = |store: &mut Store| reloaded(&arguments, &settings, store, &limits);
-            match all.told.with_store(again) {
-                Ok(new) => {
-                    all.replace(new);
-                    wake(&theirs);
-                    tell!("rateproof: settings read again");
-                    // Each loop has the former ones until its next round.
-                    while Arc::strong_count(&limits) > 1 {
-                        thread::sleep(ROUND);
-                    }
-                    fence(Ordering::Acquire);
-                    all.limits().in_force();
-                }
-                Err(message) => tell!("rateproof: kept the settings: {message}"),
-            }
-        }
-    });
+    let reload = Reload {
+        arguments,
+        settings,
+        shared: Arc::clone(&shared),
+        wakers: Arc::new(wakers),
+    };
+    let wakers = Arc::clone(&reload.wakers);
+    thread::spawn(move || reload.serve(&asked));
     while signals.asks_for_reload() {
         let _ = ask.try_send(());
     }
     drop(listeners);
     shared.end();
-    wake(&wakers);
+    reload::wake(&wakers);
     for each in loops {
         let _ = each.join();
     }
     Ok(())
 }
 
-/// The limits of the file as it is now: all of them, or none.
-fn reloaded(
-    arguments: &Arguments,
-    before: &Settings,
-    store: &mut Store,
-    limits: &Limits,
-) -> Result<Limits, String> {
-    let settings = arguments.settings()?;
-    let place = |settings: &Settings| {
-        let Settings {
-            store,
-            capacity,
-            host,
-            port,
-            threads,
-            resp,
-            resp_tables,
-            rls,
-            connections,
-            ..
-        } = settings;
-        let sizes = (*capacity, *threads, *resp_tables, *connections);
-        let places = (host.clone(), *port, resp.clone(), rls.clone());
-        (store.clone(), places, sizes)
-    };
-    if place(&settings) != place(before) {
-        let fixed = "store, capacity, host, port, resp, resp_tables, rls, connections and threads";
-        return Err(format!("{fixed} change with a restart only"));
+fn warn(settings: &Settings, listeners: &[Listener]) {
+    if settings.token.is_none() && listeners.iter().any(Listener::is_open_to_others) {
+        tell!("rateproof: WARNING: other machines may ask, and none needs a token");
     }
-    Limits::open(&settings, tls::told(&settings)?, store, Some(limits))
+    let limits = settings.limits.iter();
+    let by_address = limits.filter(|(_, limit)| limit.key.names_address());
+    let names: Vec<&str> = by_address.map(|(name, _)| name.as_str()).collect();
+    let unknown = listeners.iter().any(Listener::tells_no_address);
+    if unknown && settings.address.proxies == 0 && !names.is_empty() {
+        let (names, header) = (names.join(", "), &settings.address.header);
+        tell!(
+            "rateproof: WARNING: a Unix socket tells no address, so the key ip is one for all clients \
+             ({names}): proxies = 1 takes it from {header} (proxy_header)"
+        );
+    }
 }
 
-fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) -> Result<(), Failure> {
+fn say(
+    arguments: &Arguments,
+    settings: &Settings,
+    listeners: &[Listener],
+    tls: bool,
+) -> Result<(), Failure> {
     let mut limits = Vec::new();
     let places: Vec<String> = listeners.iter().map(|each| each.place(tls)).collect();
-    tell!("serving {} from {}", places.join(" and "), settings.store);
+    let (store, file) = (&settings.store, arguments.config.display());
+    let served = places.join(" and ");
+    tell!("serving {served} from {store}, settings of {file}");
     for (name, limit) in &settings.limits {
         let quotas = limit
             .policy
@@ -273,7 +209,7 @@ fn say(settings: &Settings, listeners: &[Listener], tls: bool, json: bool) -> Re
         tell!("  rls {}: {}{shadow}", rule.path, rule.promise());
         limits.push(format!("{:?}: {:?}", rule.path, rule.promise()));
     }
-    if json {
+    if arguments.json {
         let (store, limits) = (&settings.store, limits.join(", "));
         let named = listeners.iter().zip(&places);
         let named = named.map(|(each, place)| format!("\"{}\": {place:?}, ", each.name()));

@@ -57,8 +57,9 @@ pub struct Settings {
     pub limits: BTreeMap<String, Limit>,
     pub store: String,
     pub capacity: u64,
-    pub host: String,
-    pub port: u16,
+    /// Where HTTP is served: `None` is not told.
+    pub host: Option<String>,
+    pub port: Option<u16>,
     /// The address at which RESP is served, and how many tables commands may open.
     pub resp: Option<(String, u16)>,
     pub resp_tables: usize,
@@ -80,6 +81,8 @@ pub struct Settings {
     tls_key: Option<String>,
     /// Keys are named on the page of figures.
     pub show_keys: bool,
+    /// The lines of the file at which options stand.
+    pub lines: BTreeMap<String, usize>,
 }
 
 impl Settings {
@@ -107,8 +110,8 @@ impl Settings {
             limits: BTreeMap::new(),
             store: "memory://".to_owned(),
             capacity: 65_536,
-            host: "127.0.0.1".to_owned(),
-            port: 8090,
+            host: None,
+            port: None,
             resp: None,
             resp_tables: 64,
             rls: None,
@@ -128,6 +131,7 @@ impl Settings {
             tls_cert: None,
             tls_key: None,
             show_keys: false,
+            lines: BTreeMap::new(),
         };
         let mut top = whole.get_ref();
         for name in ["tool", "rateproof"].iter().filter(|_| of_project) {
@@ -164,22 +168,32 @@ impl Settings {
         Ok(found)
     }
 
-    /// Looks at what has to be told together, once all is told.
+    /// Looks at what has to be told together, once all is told; `rls_handed`: a socket for rules was
+    /// handed over.
     ///
     /// # Errors
     /// The name of what is missing.
-    pub fn whole(mut self) -> Result<Self, String> {
+    pub fn whole(mut self, rls_handed: bool) -> Result<Self, String> {
         self.tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
             _ => return Err("tls_cert and tls_key go together".to_owned()),
         };
-        match (&self.rls, &self.rls_config) {
-            (Some(_), Some(path)) => self.rules = Rules::read(Path::new(path))?,
-            (None, None) => {}
-            _ => return Err("rls and rls_config go together".to_owned()),
+        match (&self.rls_config, self.rls.is_some() || rls_handed) {
+            (Some(path), true) => self.rules = Rules::read(Path::new(path))?,
+            (None, false) => {}
+            (Some(_), false) => {
+                let form = "rls, or a socket named rls that systemd hands over";
+                return Err(format!("rls_config needs an address ({form})"));
+            }
+            (None, true) => {
+                let form = "a file of rules, or a folder of such files";
+                return Err(format!(
+                    "an address or a socket for rls needs rls_config ({form})"
+                ));
+            }
         }
-        if self.limits.is_empty() && self.rls.is_none() {
+        if self.limits.is_empty() && self.rls_config.is_none() {
             return Err("no limit (a table such as [limits.api] with a policy)".to_owned());
         }
         Ok(self)
@@ -193,8 +207,8 @@ impl Settings {
         let whole = |least, most| whole(name, text, least, most);
         match name {
             "store" => self.store = text.to_owned(),
-            "host" => self.host = text.to_owned(),
-            "port" => self.port = whole(0, 65_535)? as u16,
+            "host" => self.host = Some(text.to_owned()),
+            "port" => self.port = Some(whole(0, 65_535)? as u16),
             "resp" => self.resp = Some(place(name, text)?),
             "rls" => self.rls = Some(place(name, text)?),
             "rls_config" => self.rls_config = Some(text.to_owned()),
@@ -237,8 +251,16 @@ impl Settings {
             let text = reader.text(name.get_ref(), value)?;
             let told = self.tell(name.get_ref(), &text);
             told.map_err(|error| reader.at(name.span(), &error))?;
+            let line = reader.line(&name.span());
+            self.lines.insert(name.get_ref().to_string(), line);
         }
         Ok(())
+    }
+
+    /// The address at which HTTP is served.
+    pub fn http(&self) -> (String, u16) {
+        let host = self.host.as_deref().unwrap_or("127.0.0.1");
+        (host.to_owned(), self.port.unwrap_or(8090))
     }
 }
 
@@ -369,9 +391,13 @@ fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<
 struct Reader<'a>(&'a str);
 
 impl Reader<'_> {
-    fn at(self, span: Range<usize>, what: &str) -> String {
+    fn line(self, span: &Range<usize>) -> usize {
         let before = self.0.get(..span.start).unwrap_or_default();
-        format!("line {}: {what}", 1 + before.matches('\n').count())
+        1 + before.matches('\n').count()
+    }
+
+    fn at(self, span: Range<usize>, what: &str) -> String {
+        format!("line {}: {what}", self.line(&span))
     }
 
     fn table<'v>(

@@ -6,18 +6,15 @@ use std::mem::MaybeUninit;
 pub struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Holds them back.
+    /// Holds SIGHUP back until it is waited for: before there is anything to be read again it would end
+    /// the process, as the others do.
+    pub fn hold_reload() {
+        hold(&[libc::SIGHUP]);
+    }
+
+    /// Holds all of them back.
     pub fn held() -> Self {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: `sigemptyset` makes the set whole before anything reads it.
-        unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT] {
-                libc::sigaddset(set.as_mut_ptr(), signal);
-            }
-            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
-            Self(set.assume_init())
-        }
+        Self(hold(&[libc::SIGHUP, libc::SIGTERM, libc::SIGINT]))
     }
 
     /// Waits for the next one: true if it is SIGHUP, false if it says to end.
@@ -26,5 +23,18 @@ impl Signals {
         // SAFETY: both are whole, and outlive the call.
         let waited = unsafe { libc::sigwait(&raw const self.0, &raw mut signal) };
         waited == 0 && signal == libc::SIGHUP
+    }
+}
+
+fn hold(signals: &[libc::c_int]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` makes the set whole before anything reads it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        set.assume_init()
     }
 }

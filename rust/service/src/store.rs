@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rateproof_enforce::{Counters, Quota, Table, effective_user};
 
 use crate::policy::{Text, table_file};
+use crate::tables::matters_ns;
 
 const COUNTERS_FILE: &str = "counters.native";
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,8 +23,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Store {
     folder: Option<PathBuf>,
     capacity: u64,
-    tables: Vec<Arc<Table>>,
+    tables: Vec<Open>,
     counters: Option<Arc<Counters>>,
+}
+
+/// An open table.
+struct Open {
+    table: Arc<Table>,
+    /// When nobody else was seen to have it any more.
+    unused_since: Option<u64>,
 }
 
 impl Store {
@@ -71,9 +79,25 @@ impl Store {
         Ok(self.counters.clone())
     }
 
-    /// True if the table of a quota is open.
-    pub fn is_open(&self, quota: &Quota) -> bool {
-        self.tables.iter().any(|table| table.quota() == quota)
+    /// The table of a quota, if that is open.
+    pub fn find(&self, quota: &Quota) -> Option<&Arc<Table>> {
+        let mut tables = self.tables.iter().map(|open| &open.table);
+        tables.find(|table| table.quota() == quota)
+    }
+
+    /// Gives up each table that nobody else has had for as long as what it counted can matter: whoever
+    /// comes back to its quota is denied as if it had stayed.
+    pub fn take_unused(&mut self, now_ns: u64) -> Vec<Arc<Table>> {
+        let is_unused = |open: &mut Open| {
+            if Arc::strong_count(&open.table) > 1 {
+                open.unused_since = None;
+                return false;
+            }
+            let since = *open.unused_since.get_or_insert(now_ns);
+            now_ns.saturating_sub(since) > matters_ns(open.table.quota())
+        };
+        let unused = self.tables.extract_if(.., is_unused);
+        unused.map(|open| open.table).collect()
     }
 
     /// Bytes of the table of a quota.
@@ -84,14 +108,11 @@ impl Store {
         Table::bytes(*quota, self.capacity).map_err(|error| error.to_string())
     }
 
-    /// The number of open tables.
-    pub fn open_tables(&self) -> usize {
-        self.tables.len()
-    }
-
     fn table(&mut self, quota: Quota) -> Result<Arc<Table>, String> {
-        if let Some(table) = self.tables.iter().find(|table| *table.quota() == quota) {
-            return Ok(Arc::clone(table));
+        let mut tables = self.tables.iter_mut();
+        if let Some(open) = tables.find(|open| *open.table.quota() == quota) {
+            open.unused_since = None;
+            return Ok(Arc::clone(&open.table));
         }
         let path = self
             .folder
@@ -106,7 +127,10 @@ impl Store {
         }
         let table = Table::open(path.as_deref(), quota, self.capacity);
         let table = Arc::new(table.map_err(|error| error.to_string())?);
-        self.tables.push(Arc::clone(&table));
+        self.tables.push(Open {
+            table: Arc::clone(&table),
+            unused_since: None,
+        });
         Ok(table)
     }
 }
@@ -189,4 +213,40 @@ fn check(folder: &Path) -> Result<(), String> {
         return Ok(());
     };
     Err(format!("{} {wrong}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rateproof_enforce::{Algorithm, PATIENCE};
+
+    use super::*;
+
+    /// A reload that goes back to a former quota in time finds what was admitted.
+    #[test]
+    fn a_table_that_nobody_has_is_given_up_once_nothing_that_it_counted_can_matter() {
+        let quota = Quota::new(Algorithm::SLIDING_LOG, 1, 5 * 1_000_000_000);
+        let mut store = Store::new("memory://", 16).expect("it is a store");
+        let hit = |store: &mut Store| {
+            let tables = store.open(&[quota]).expect("memory");
+            let told = tables[0].hit(b"a", 1, None, PATIENCE).expect("it counts");
+            told.map(|answer| answer.admitted)
+        };
+        assert_eq!(hit(&mut store), Some(true));
+        let begun = 1_000_000_000_000;
+        store.take_unused(begun);
+        store.take_unused(begun + matters_ns(&quota));
+        assert_eq!(hit(&mut store), Some(false), "it was asked for once more");
+        let again = begun + matters_ns(&quota) + 1;
+        store.take_unused(again);
+        let held = store.open(&[quota]).expect("it is open");
+        store.take_unused(again + 10 * matters_ns(&quota));
+        drop(held);
+        store.take_unused(again + 20 * matters_ns(&quota));
+        assert!(
+            store.find(&quota).is_some(),
+            "it was not in use for a moment only"
+        );
+        store.take_unused(again + 21 * matters_ns(&quota) + 1);
+        assert!(store.find(&quota).is_none());
+    }
 }

@@ -5,13 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rateproof_enforce::{
-    Answer, Answers, Count, Counters, Error, ErrorKind, PATIENCE, Ruling, Table, hit_all, now_ns,
-    peek_all,
+    Answer, Answers, Count, Counters, Error, ErrorKind, PATIENCE, Quota, Ruling, Table, hit_all,
+    now_ns, peek_all,
 };
 
 use crate::metrics::{Meter, Outcome};
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// The time for which an admission can matter, and a second.
+pub fn matters_ns(quota: &Quota) -> u64 {
+    quota.memory_ns() + SECOND_NS
+}
 
 /// [`hit_all`] or [`peek_all`].
 type Call = fn(&[&Table], &[u8], u64, Option<u64>, Duration) -> Result<Option<Ruling>, Error>;
@@ -47,9 +52,8 @@ impl Leaving {
         }
     }
 
-    /// For as long as an admission now could matter, and a second.
     fn longest_ns(&self) -> u64 {
-        self.table.quota().memory_ns() + SECOND_NS
+        matters_ns(self.table.quota())
     }
 
     /// The time for which it is still in force.
@@ -105,6 +109,11 @@ impl Tables {
     /// True if a former promise is still in force.
     pub fn leaves_something(&self) -> bool {
         !self.leaving.is_empty()
+    }
+
+    /// True if a former promise is kept that is in force no longer.
+    pub fn keep_what_has_left(&self) -> bool {
+        self.leaving.iter().any(|each| each.left_ns() == 0)
     }
 
     pub fn meter(&self) -> Option<&Meter> {
@@ -252,7 +261,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rateproof_enforce::{Algorithm, Quota};
+    use rateproof_enforce::Algorithm;
 
     fn tables(limit: u64, former: Option<&Tables>) -> Tables {
         let quota = Quota::new(Algorithm::SLIDING_LOG, limit, 1);

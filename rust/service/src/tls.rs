@@ -15,6 +15,7 @@ use crate::settings::Settings;
 pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// The ways to shake hands.
+#[derive(Clone)]
 pub struct Tls {
     usual: Arc<ServerConfig>,
     of_grpc: Arc<ServerConfig>,

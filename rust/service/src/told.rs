@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
-use rateproof_enforce::{Algorithm, Quota};
+use rateproof_enforce::{Algorithm, Quota, Table, now_ns};
 
 use crate::policy::Text;
 use crate::store::{Store, size};
@@ -19,10 +19,10 @@ const MOST_TEXTS: usize = 1024;
 /// The largest table that a text opens, in bytes: while it is made, no event loop decides.
 const MOST_BYTES: u64 = 64_000_000;
 
-/// The store, and how many of its tables were opened for a text.
+/// The store, and those of its tables that were opened for a text.
 pub struct Told {
     most: usize,
-    store: Mutex<(Store, usize)>,
+    store: Mutex<(Store, Vec<Weak<Table>>)>,
     /// Somebody makes tables that may be large: no event loop waits for that.
     busy: AtomicBool,
 }
@@ -31,7 +31,7 @@ impl Told {
     pub fn new(store: Store, most: usize) -> Self {
         Self {
             most,
-            store: Mutex::new((store, 0)),
+            store: Mutex::new((store, Vec::new())),
             busy: AtomicBool::new(false),
         }
     }
@@ -39,9 +39,19 @@ impl Told {
     /// Does something with the store, while nobody else does; meanwhile no text opens a table.
     pub fn with_store<T>(&self, step: impl FnOnce(&mut Store) -> T) -> T {
         self.busy.store(true, Ordering::Release);
-        let done = step(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner).0);
+        let done = step(&mut self.locked().0);
         self.busy.store(false, Ordering::Release);
         done
+    }
+
+    /// Closes tables that nobody needs any more; nobody waits for that.
+    pub fn close_unused(&self) {
+        let unused = self.locked().0.take_unused(now_ns());
+        drop(unused);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, (Store, Vec<Weak<Table>>)> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tables(&self, quotas: &[Quota]) -> Result<Arc<Tables>, String> {
@@ -58,19 +68,21 @@ impl Told {
             }
         };
         let (store, opened) = &mut *guard;
-        let before = store.open_tables();
-        let new: Vec<&Quota> = quotas.iter().filter(|each| !store.is_open(each)).collect();
+        let new = quotas.iter().filter(|each| store.find(each).is_none());
+        let new: Vec<&Quota> = new.collect();
         for quota in &new {
             bounded(store, quota).map_err(|error| format!("ERR {error}"))?;
         }
-        if *opened + new.len() > self.most {
-            let most = self.most;
+        opened.retain(|each| each.strong_count() > 0);
+        if opened.len() + new.len() > self.most {
+            let (opened, most) = (opened.len(), self.most);
             return Err(format!(
                 "ERR {opened} tables are open for policies told as text: at most {most} (resp_tables)"
             ));
         }
         let found = store.open(quotas);
-        *opened += store.open_tables() - before;
+        let made = new.iter().filter_map(|quota| store.find(quota));
+        opened.extend(made.map(Arc::downgrade));
         let opened = found.and_then(|found| Ok(Tables::new(found, store.counters()?, None)));
         opened.map(Arc::new).map_err(|error| format!("ERR {error}"))
     }

@@ -17,7 +17,7 @@ from rateproof import linux
 from rateproof.answer import answer
 from rateproof.checking.named_log import (
     READ_BY,
-    Room,
+    LogRoom,
     hint_of_key,
     name_of,
     read,
@@ -79,16 +79,14 @@ def check(arguments: argparse.Namespace) -> int:
         bounded = arguments.memory is not None or available()
         source = source_of(arguments.log)
         settings = [getattr(arguments, option) for option in READ_BY]
-        room = Room(memory if bounded else None, stack, source, settings)
+        room = LogRoom(memory if bounded else None, stack, source, settings)
         found = read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
             return _check_parquet(arguments, found, name, lasting=source is not None)
     return _check_found(arguments, found, name)
 
 
-def _check_parquet(
-    arguments: argparse.Namespace, path: Path, name: str, *, lasting: bool
-) -> int:
+def _check_parquet(arguments: argparse.Namespace, path: Path, name: str, *, lasting: bool) -> int:
     """Judge a log in Parquet, in pieces if it does not fit in memory."""
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
     asked = arguments.rejected_statuses, arguments.admitted_statuses
@@ -245,7 +243,7 @@ def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
 def _follow(arguments: argparse.Namespace) -> int:
     """Judge a log that grows; the exit code of what was found."""
     from rateproof.checking.following import follow
-    from rateproof.checking.watch import Watch
+    from rateproof.checking.watch import LogWatch
     from rateproof.hunt.signals import Signals
 
     paths = live(arguments.log)
@@ -269,7 +267,7 @@ def _follow(arguments: argparse.Namespace) -> int:
             stop.set()
 
     policy = _policy(arguments.policy, None)
-    watch = Watch(
+    watch = LogWatch(
         policy,
         _judging(arguments),
         lambda log: _by_statuses(arguments, log),

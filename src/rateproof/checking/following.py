@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
 
-from rateproof.checking.watch import Watch
+from rateproof.checking.watch import LogWatch
 from rateproof.errors import LogError
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.scan import Scan, begun_of
@@ -23,7 +23,7 @@ _BEGUN_BY: Final = 50  # lines
 def follow(
     paths: Sequence[str],
     reading: Reading,
-    watch: Watch,
+    watch: LogWatch,
     stop: threading.Event,
     *,
     metrics_port: int | None,
@@ -52,7 +52,7 @@ def follow(
 class _Source:
     """A log that grows: what it shows is passed on to what judges it."""
 
-    def __init__(self, tail: Tail, reading: Reading, watch: Watch) -> None:
+    def __init__(self, tail: Tail, reading: Reading, watch: LogWatch) -> None:
         self.tail, self._reading, self._watch = tail, reading, watch
         self.scan: Scan | None = None
         self._head = b""
@@ -125,7 +125,7 @@ class _Source:
 class _Reader:
     """Passes on what files show to what judges them."""
 
-    def __init__(self, sources: Sequence[_Source], watch: Watch, stop: threading.Event) -> None:
+    def __init__(self, sources: Sequence[_Source], watch: LogWatch, stop: threading.Event) -> None:
         self._sources, self._watch, self._stop = sources, watch, stop
 
     def run(self, metrics_port: int | None) -> Verdict:

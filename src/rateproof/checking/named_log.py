@@ -27,7 +27,7 @@ from rateproof.prove.evidence import is_document
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LogRoom:
     """Room for a log in lines: so many bytes of memory, or a file that goes at the end.
 
     Args:
@@ -140,7 +140,7 @@ def name_of(names: Sequence[str]) -> str:
 
 
 def read(
-    names: Sequence[str], key: KeySpec | None, reading: Reading, room: Room
+    names: Sequence[str], key: KeySpec | None, reading: Reading, room: LogRoom
 ) -> EventLog | Path | dict[str, Any]:
     """Return a log, or the plain data of a piece of evidence: the content says which it is.
 

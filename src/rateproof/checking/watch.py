@@ -83,7 +83,7 @@ class _Piece:
         return Chunk(sent, received, status, line, self.keys, list(self.code_of))
 
 
-class Watch:
+class LogWatch:
     """The judging of logs that grow, of one host each.
 
     Args:

@@ -114,9 +114,7 @@ else:
 
 
 def decide(
-    admitted: bool,  # noqa: FBT001 - reads as one word with its subject
-    answers: Iterable[tuple[Quota, Answer]],
-    reason: Reason = "quota",
+    answers: Iterable[tuple[Quota, Answer]], *, admitted: bool, reason: Reason = "quota"
 ) -> Decision:
     """Sum up the answers of all quotas, at least one."""
     waits = not admitted or reason == "shadow"

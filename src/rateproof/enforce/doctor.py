@@ -48,7 +48,7 @@ _SYSTEMD = Path("/run/systemd/system")
 State: TypeAlias = Literal["ok", "missing", "note", "wrong"]
 
 
-class Finding(NamedTuple):
+class Condition(NamedTuple):
     """One thing that was looked at.
 
     Args:
@@ -78,7 +78,7 @@ def run_doctor(arguments: Namespace) -> int:
     return int(any(finding.state == "wrong" for finding in findings))
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Condition]:
     """Look at everything, one after the other."""
     yield _core()
     yield from _extras()
@@ -90,17 +90,17 @@ def examine() -> Iterator[Finding]:
     yield _port(_PORT)
 
 
-def _core() -> Finding:
+def _core() -> Condition:
     why = lacking()
     if why is not None:
         said = f"python: the native core {why}, so no shm:// and one worker"
-        return Finding("core", "wrong", said, INSTALL)
+        return Condition("core", "wrong", said, INSTALL)
     forced = os.environ.get("RATEPROOF_CORE")
     why = f"RATEPROOF_CORE={forced}" if forced else "it was built"
-    return Finding("core", "ok", f"{active_core()}: {why}")
+    return Condition("core", "ok", f"{active_core()}: {why}")
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Condition]:
     for extra, (packages, purpose) in EXTRAS.items():
         found, lacking = [], []
         for package in packages:
@@ -110,39 +110,39 @@ def _extras() -> Iterator[Finding]:
                 lacking.append(package)
         if lacking:
             said = f"no {', '.join(lacking)}; for {purpose}"
-            yield Finding(extra, "missing", said, f"pip install {' '.join(lacking)}")
+            yield Condition(extra, "missing", said, f"pip install {' '.join(lacking)}")
         else:
-            yield Finding(extra, "ok", f"{', '.join(found)}; for {purpose}")
+            yield Condition(extra, "ok", f"{', '.join(found)}; for {purpose}")
 
 
-def _shared_memory() -> Finding:
+def _shared_memory() -> Condition:
     folder = directory_of("").parent
     about = str(linux.SHARED_MEMORY)
     if str(folder) != about:
-        return Finding(
+        return Condition(
             about, "wrong", f"cannot be written: stores lie in {folder}", "mount a tmpfs"
         )
     room = os.statvfs(folder)
     free, size = (count * room.f_frsize for count in (room.f_bavail, room.f_blocks))
     said = f"{(size - free) / 1e6:.0f} of {size / 1e6:.0f} MB are used"
     if free < _LEAST_ROOM:
-        return Finding(about, "wrong", said, "rateproof store ls, or a larger one: --shm-size")
-    return Finding(about, "ok", said)
+        return Condition(about, "wrong", said, "rateproof store ls, or a larger one: --shm-size")
+    return Condition(about, "ok", said)
 
 
-def _descriptors() -> Finding:
+def _descriptors() -> Condition:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = linux.descriptors() or 0
     enough = most == resource.RLIM_INFINITY or most - used >= _LEAST_DESCRIPTORS
     said = f"at most {most}; a table takes one, a connection one"
     return (
-        Finding("descriptors", "ok", said)
+        Condition("descriptors", "ok", said)
         if enough
-        else Finding("descriptors", "wrong", said, "ulimit -n 1024")
+        else Condition("descriptors", "wrong", said, "ulimit -n 1024")
     )
 
 
-def _clock() -> Finding:
+def _clock() -> Condition:
     reads = range(1_000)
     start_ns = time.perf_counter_ns()
     for _ in reads:
@@ -151,25 +151,27 @@ def _clock() -> Finding:
     step_ns = round(time.clock_getres(time.CLOCK_MONOTONIC) * 1e9)
     said = f"{linux.clocksource()}, in steps of {step_ns} ns, read in {each_ns} ns"
     if each_ns > _SLOWEST_CLOCK_NS or step_ns > 1_000_000:
-        return Finding("clock", "wrong", said, "clocksource=tsc, where the machine has it")
-    return Finding("clock", "ok", said)
+        return Condition("clock", "wrong", said, "clocksource=tsc, where the machine has it")
+    return Condition("clock", "ok", said)
 
 
-def _time_namespace() -> Finding:
+def _time_namespace() -> Condition:
     namespace = linux.time_namespace()
     if namespace is None:
-        return Finding("time namespace", "ok", "none")
+        return Condition("time namespace", "ok", "none")
     found, ahead = namespace
     said = f"{found}, its clock {ahead:+} s" if ahead else f"{found}, the machine's own clock"
-    return Finding("time namespace", "ok", said)
+    return Condition("time namespace", "ok", said)
 
 
-def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
+def _remove_ipc(places: tuple[Path, ...], user: int) -> Condition:
     about = "RemoveIPC"
     if not _SYSTEMD.is_dir():
-        return Finding(about, "ok", "no systemd, so no logind that deletes stores")
+        return Condition(about, "ok", "no systemd, so no logind that deletes stores")
     if user < _FIRST_USER:
-        return Finding(about, "ok", f"user {user} is the system's: logind leaves its stores alone")
+        return Condition(
+            about, "ok", f"user {user} is the system's: logind leaves its stores alone"
+        )
     files = [
         each
         for place in places
@@ -179,18 +181,20 @@ def _remove_ipc(places: tuple[Path, ...], user: int) -> Finding:
         texts = [each.read_text(errors="replace") for each in files]
     except OSError as error:
         said = f"cannot be read: {error.filename}: {error.strerror}"
-        return Finding(about, "note", said, "RemoveIPC=no in it, if logind is not to delete stores")
+        return Condition(
+            about, "note", said, "RemoveIPC=no in it, if logind is not to delete stores"
+        )
     told = re.findall(r"^\s*RemoveIPC\s*=\s*(\w+)", "\n".join(texts), re.MULTILINE)
     values = [value.lower() for value in told]
     if values and values[-1] in {"no", "n", "false", "f", "off", "0"}:
-        return Finding(about, "ok", "no")
+        return Condition(about, "ok", "no")
     said = f"yes: stores of user {user} are deleted when its last session ends"
-    return Finding(
+    return Condition(
         about, "wrong", said, "RemoveIPC=no in /etc/systemd/logind.conf, or a system service"
     )
 
 
-def _port(port: int) -> Finding:
+def _port(port: int) -> Condition:
     about = f"port {port}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -200,5 +204,5 @@ def _port(port: int) -> Finding:
             # Where a server runs as it should, it is taken.
             state: State = "note" if error.errno == errno.EADDRINUSE else "wrong"
             said = f"cannot be had: {error.strerror}"
-            return Finding(about, state, said, "another one: rateproof serve --port PORT")
-    return Finding(about, "ok", "free")
+            return Condition(about, state, said, "another one: rateproof serve --port PORT")
+    return Condition(about, "ok", "free")

@@ -51,14 +51,15 @@ class EnforcedPolicy:
         """The decision that a ruling is; in shadow mode nothing is denied."""
         answers = ((quota, ruling.answers[index]) for quota, index in self.order)
         if shadow and not ruling.admitted:
-            return decide(admitted=True, answers=answers, reason="shadow")
-        return decide(ruling.admitted, answers, ruling.reason)
+            return decide(answers, admitted=True, reason="shadow")
+        return decide(answers, admitted=ruling.admitted, reason=ruling.reason)
 
     def untouched(self, reason: Literal["exempt", "error"], *, admitted: bool) -> Decision:
         """The answer where no store was asked: all quotas free, or nothing known of them."""
         wait_ns = 0 if admitted else _ERROR_WAIT_NS
         answers = [
-            Answer(admitted, False, quota.burst if admitted else 0, wait_ns, wait_ns)  # noqa: FBT003 - `full`
+            Answer._make((admitted, False, quota.burst if admitted else 0, wait_ns, wait_ns))
             for quota in self.policy.quotas
         ]
-        return decide(admitted, zip(self.policy.quotas, answers, strict=True), reason)
+        pairs = zip(self.policy.quotas, answers, strict=True)
+        return decide(pairs, admitted=admitted, reason=reason)

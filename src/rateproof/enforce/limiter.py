@@ -217,7 +217,9 @@ class Limiter(HotLimiter):
             return None
         peek = self.peek if policy is None else partial(self.peek, policy=policy)
         refuse = partial(self._without_place, plan)
-        return Room(self._store, plan.policy, plan.ledger, self._now_ns, peek, refuse)
+        return Room(
+            self._store, plan.policy, plan.ledger, now=self._now_ns, peek=peek, refuse=refuse
+        )
 
     def close(self) -> None:
         """Let go of the store. Closing twice does no harm; deciding afterwards is an error.

@@ -58,11 +58,12 @@ class Room:
         refuse: what it decides where there is no place, given the time until there is one.
     """
 
-    def __init__(  # noqa: PLR0917 - what one limiter is made of
+    def __init__(
         self,
         store: Store,
         policy: Policy,
         ledger: Tables,
+        *,
         now: Callable[[], int | None],
         peek: Callable[[bytes], Decision],
         refuse: Callable[[int], Decision],

@@ -53,7 +53,7 @@ def _lines(facts: StoreFacts) -> list[str]:
     lines = [f"shm://{facts.name}: {_size(facts.size)}, {_age(facts.age_s)} old, {users}"]
     for table in facts.tables:
         kept = table.trouble or f"{counted(table.live or 0, 'live key')} of {table.capacity}"
-        what = "what addresses took" if table.of_addresses else table.quota
+        what = "new clients by address" if table.of_addresses else table.quota
         lines.append(f"  {what}: {kept}, {_size(table.size)}")
     return lines
 

@@ -84,7 +84,6 @@ def _refuse_times(log: EventLog, name: str) -> None:
             f"{_FORM}; where a clock is coarser, received_ns is rounded up",
         )
 
-
     unit = next((unit for unit, of in _UNITS.items() if first_ns // of in _YEARS_S), None)
     if unit is not None and _is_fast(log):
         raise LogError(

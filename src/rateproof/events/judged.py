@@ -52,7 +52,7 @@ def marks_told(log: EventLog) -> bool | None:
     return told if isinstance(told, bool) else None
 
 
-class Answer(NamedTuple):
+class AnswerKind(NamedTuple):
     """A kind of answer.
 
     Args:
@@ -79,34 +79,34 @@ class Tally(NamedTuple):
     longest_ns: int | None
 
 
-def answers(log: EventLog) -> Mapping[Answer, Tally]:
+def answers(log: EventLog) -> Mapping[AnswerKind, Tally]:
     """Every kind of answer in a log, in order of appearance."""
-    found: Mapping[Answer, Tally] = log.found("answers", _answers)
+    found: Mapping[AnswerKind, Tally] = log.found("answers", _answers)
     return found
 
 
-def _answers(log: EventLog) -> Mapping[Answer, Tally]:
+def _answers(log: EventLog) -> Mapping[AnswerKind, Tally]:
     native = core.native()
     if native is None or not len(log):
         return _by_row(log)
     outcomes, errors = log.words("outcome"), log.words("error")
-    found: dict[Answer, Tally] = {}
+    found: dict[AnswerKind, Tally] = {}
     for answer, (times, longest_ns) in native.answers(columns_of(log), log.stored("run")):
         run, status, outcome, error, marked, answered = answer
         known = None if status == NULL else status
-        told = Answer(run, known, outcomes[outcome], errors[error], marked, answered)
+        told = AnswerKind(run, known, outcomes[outcome], errors[error], marked, answered)
         found[told] = Tally(times, longest_ns if answered else None)
     return found
 
 
-def _by_row(log: EventLog) -> Mapping[Answer, Tally]:
+def _by_row(log: EventLog) -> Mapping[AnswerKind, Tally]:
     names = ("run", "status", "outcome", "error", "retry_after_s", "ratelimit_remaining")
-    times: Counter[Answer] = Counter()
-    longest: dict[Answer, int] = {}
+    times: Counter[AnswerKind] = Counter()
+    longest: dict[AnswerKind, int] = {}
     rows = zip(*map(log.column, (*names, "sent_ns", "received_ns")), strict=True)
     for run, status, outcome, error, retry, remaining, sent_ns, received_ns in rows:
         marked = retry is not None or remaining is not None
-        answer = Answer(run, status, outcome, error, marked, received_ns is not None)
+        answer = AnswerKind(run, status, outcome, error, marked, received_ns is not None)
         times[answer] += 1
         if received_ns is not None:
             longest[answer] = max(longest.get(answer, 0), received_ns - sent_ns)

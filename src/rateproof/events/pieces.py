@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
 from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
-from rateproof.events.judged import Answer, Tally, answers
+from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
@@ -202,7 +202,7 @@ class Facts:
     """The facts of a whole log, known once each of its rows was seen."""
 
     rows: int = 0
-    kinds: dict[Answer, Tally] = field(default_factory=dict)
+    kinds: dict[AnswerKind, Tally] = field(default_factory=dict)
     run: int | None = None
     numbered: bool = False
     distinct: dict[str, set[int]] = field(default_factory=lambda: {"bytes": set()})
@@ -253,28 +253,3 @@ class Facts:
         """The metadata of the whole log, with what rows showed of it."""
         undecided = sorted(self.undecided)
         return {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "rows": self.rows,
-            "kinds": [[list(answer), list(tally)] for answer, tally in self.kinds.items()],
-            "run": self.run,
-            "numbered": self.numbered,
-            "distinct": {name: sorted(values) for name, values in self.distinct.items()},
-            "of_piece": list(self.of_piece.items()),
-            "undecided": sorted(self.undecided),
-        }
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any]) -> Self:
-        """The facts from their plain data."""
-        return cls(
-            rows=data["rows"],
-            kinds={Answer(*answer): Tally(*tally) for answer, tally in data["kinds"]},
-            run=data["run"],
-            numbered=data["numbered"],
-            distinct={name: set(values) for name, values in data["distinct"].items()},
-            of_piece=dict(data["of_piece"]),
-            undecided=set(data["undecided"]),
-        )

@@ -113,18 +113,17 @@ def rows_at_once(memory: int) -> int:
 
 def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
     """The pieces that a process left which was killed; None where there are none that fit."""
-    told = place.noted()
-    if told is None:
+    noted = place.noted()
+    if noted is None:
         return None
-    facts, most = Facts.read(told["facts"]), told["most"]
+    most, files, facts, metadata = noted
     if any(fitting(memory) < rows <= most for rows in facts.of_piece.values()):
         return None  # what is larger than that is of one key
     say(
         f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
         "from a check that was killed: it goes on there"
     )
-    files = {number: (place.folder / name,) for number, name in enumerate(told["files"])}
-    return Pieces(files, facts, told["metadata"], say, place=place)
+    return Pieces(files, facts, metadata, say, place=place)
 
 
 def pieces_needed(
@@ -289,13 +288,8 @@ class Splitter:
         facts, told = self.facts, self.facts.noted(metadata)
         facts.of_piece = dict(enumerate(rows.values()))
         files = {number: (path,) for number, path in enumerate(rows)}
-        note = {
-            "most": facts.rows if self._memory is None else fitting(self._memory),
-            "files": [path.name for path in rows],
-            "facts": facts.to_json(),
-            "metadata": told,
-        }
-        self._write(lambda: self._place.note(rows, note))
+        most = facts.rows if self._memory is None else fitting(self._memory)
+        self._place.note(rows, (most, files, facts, told))
         return Pieces(files, facts, told, say, place=self._place)
 
     def closed(self) -> dict[int, tuple[Path, int]]:

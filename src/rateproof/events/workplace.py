@@ -1,22 +1,21 @@
 """The folder in which a log is split: what a process that was killed left there is used again."""
 
-import json
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import is_dataclass
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any, Final
 
 from rateproof.folders import scratch, taken, told
 
 ANOTHER: Final = "TMPDIR names another disk"
 
-_NOTE: Final = "split.json"
+_NOTE: Final = "split"
 _DIGEST: Final = 32
 
 
@@ -33,24 +32,16 @@ class Workplace:
     ) -> None:
         self.folder, self.hint = folder, hint
 
-    def note(self, files: Iterable[Path], told: Mapping[str, Any]) -> None:
-        """Note that these files are whole, with what is to be known of them.
-
-        Raises:
-            OSError: the disk is full.
-        """
-        sizes = {path.name: path.stat().st_size for path in files}
-        unfinished = self.folder / f"{_NOTE}.new"
-        unfinished.write_text(json.dumps({"sizes": sizes, "told": told}), encoding="ascii")
-        unfinished.replace(self.folder / _NOTE)
+    def note(self, files: Iterable[Path], told: object) -> None:
+        """Keep, as `keep` does, that these files are whole, with what is to be known of them."""
+        self.keep(_NOTE, ({path: path.stat().st_size for path in files}, told))
 
     def made(self, make: Callable[[Path], None]) -> Path:
         """The one file of a work, made now unless a process that was killed has left it whole."""
         path = self.folder / "log.parquet"
         if self.noted() is None:
             make(path)
-            with suppress(OSError):
-                self.note([path], {})
+            self.note([path], {})
         return path
 
     def keep(self, name: str, result: object) -> None:
@@ -72,25 +63,25 @@ class Workplace:
             return _Plain(BytesIO(data)).load() if sha256(data).digest() == digest else None
         return None
 
-    def noted(self) -> dict[str, Any] | None:
-        """The note; None where nothing was, or a file is not there as it was."""
+    def noted(self) -> Any:
+        """The value that was told with the files; None where nothing was, or a file is not as it was."""
+        sizes, told = self.kept(_NOTE) or ({}, None)
         try:
-            note = json.loads((self.folder / _NOTE).read_bytes())
-            same = all(
-                (self.folder / name).stat().st_size == size for name, size in note["sizes"].items()
-            )
-        except (OSError, ValueError):
+            same = all(path.stat().st_size == size for path, size in sizes.items())
+        except OSError:
             return None
-        told: dict[str, Any] = note["told"]
         return told if same else None
 
 
 class _Plain(pickle.Unpickler):
-    """Reads results, which are dataclasses of ours in lists, tuples and mappings, and nothing else."""
+    """Reads results, which are records of ours and paths in lists and the like, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name) if module.startswith("rateproof.") else None
-        if not (isinstance(found, type) and is_dataclass(found)):
+        record = isinstance(found, type) and (is_dataclass(found) or issubclass(found, tuple))
+        if (module, name) == ("pathlib", "PosixPath"):
+            return PosixPath
+        if not record:
             raise pickle.UnpicklingError(f"{module}.{name} is no result")
         return found
 

@@ -152,14 +152,14 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class NamedTables:
     """A table with names of this kind, such as `login`: a table of this section for each."""
 
     name: Leaf
     item: Section
 
 
-Kind = Leaf | Pairs | Series | Section | Tables
+Kind = Leaf | Pairs | Series | Section | NamedTables
 
 
 @dataclass(frozen=True, slots=True)

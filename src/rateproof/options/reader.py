@@ -10,11 +10,11 @@ from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import (
     Kind,
     Leaf,
+    NamedTables,
     Option,
     Pairs,
     Section,
     Series,
-    Tables,
     flag,
     mismatch,
     near,
@@ -117,7 +117,7 @@ class Reader:
             if isinstance(kind, Pairs):
                 return self._pairs(kind, value, place)
             before = len(self._errors)
-            if isinstance(kind, Tables):
+            if isinstance(kind, NamedTables):
                 return self._tables(kind, value, place)
             arguments = self._arguments(kind, value, place)
             return BAD if len(self._errors) > before else kind.make(arguments)
@@ -141,7 +141,7 @@ class Reader:
             return text
         return before + str(self._folder / text.removeprefix(before))
 
-    def _tables(self, kind: Tables, value: dict[str, Any], place: Place) -> dict[str, Any]:
+    def _tables(self, kind: NamedTables, value: dict[str, Any], place: Place) -> dict[str, Any]:
         for name in value:
             self.check((*place, name), partial(kind.name.read, name))
         return {name: self._value(kind.item, each, (*place, name)) for name, each in value.items()}

@@ -5,7 +5,7 @@ from typing import Final
 
 from rateproof.options.declared import JUDGING, LENGTH, PROMISE, REQUEST, VERBS
 from rateproof.options.forms import NAME, URL_OR_PATH
-from rateproof.options.kinds import Option, Section, Series, Tables, whole
+from rateproof.options.kinds import NamedTables, Option, Section, Series, whole
 from rateproof.options.verb import Verb
 
 _OF_A_LIMIT: Final = ("key", "shadow", "exempt")
@@ -20,7 +20,7 @@ def _of_an_endpoint(test: Verb) -> dict[str, Option]:
 
 LIMITS: Final = Option(
     "limits",
-    Tables(
+    NamedTables(
         NAME,
         Section(
             {

@@ -19,10 +19,10 @@ from rateproof.output import emit, printable, progress
 from rateproof.plan.bounds import Bounds, gates, replayed
 from rateproof.plan.choice import choose, limits_to_try
 from rateproof.plan.clients import Names, beyond, told_of
-from rateproof.plan.course import Course
-from rateproof.plan.findings import Findings, Settled
+from rateproof.plan.findings import Plan, Settled
 from rateproof.plan.hosts import traffic_on
 from rateproof.plan.pasting import settings_for
+from rateproof.plan.progress import PlanProgress
 from rateproof.plan.reading import read_traffic
 from rateproof.plan.traffic import COLUMNS, Traffic
 from rateproof.policy import ALGORITHMS, Policy, Quota
@@ -54,19 +54,19 @@ def plan(arguments: argparse.Namespace) -> int:
 
         require_jinja()
     reading = replace(reading_of(arguments), key=arguments.key)
-    course = Course(found_files(arguments.log))
+    done = PlanProgress(found_files(arguments.log))
     with (
-        progress(f"planning from {printable(', '.join(arguments.log))}", course.left_s),
+        progress(f"planning from {printable(', '.join(arguments.log))}", done.left_s),
         Partitions(COLUMNS) as partitions,
         ExitStack() as stack,
     ):
         asked = arguments.log, reading, partitions
         if arguments.on is None:
-            traffic, assumptions = read_traffic(*asked, course)
+            traffic, assumptions = read_traffic(*asked, done)
         else:
             cluster = stack.enter_context(connected(arguments.on))
             folder = stack.enter_context(folder_on(cluster, path_of(found_files(arguments.log)[0])))
-            traffic, assumptions = traffic_on(cluster, *asked, course=course, folder=folder)
+            traffic, assumptions = traffic_on(cluster, *asked, progress=done, folder=folder)
         found = _found(arguments, reading, traffic, assumptions)
     if arguments.report is not None:
         from rateproof.plan.page import write_page
@@ -88,7 +88,7 @@ def _code(asked: Bounds | None, share: Fraction | None) -> int:
 
 def _found(
     arguments: argparse.Namespace, reading: Reading, traffic: Traffic, assumptions: list[str]
-) -> Findings:
+) -> Plan:
     asked: Policy | None = arguments.policy
     windows_ns = set(arguments.windows)
     if asked is not None:
@@ -125,7 +125,7 @@ def _found(
     replay = replayed(traffic, distinct, top)
     found = dict(zip(distinct, replay.bounds, strict=True))
     names = Names(plain=arguments.show_keys)
-    return Findings(
+    return Plan(
         log=", ".join(arguments.log),
         key=reading.key,
         requests=traffic.requests,

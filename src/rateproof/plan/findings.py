@@ -41,7 +41,7 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Plan:
     """A plan.
 
     Args:

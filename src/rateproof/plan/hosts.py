@@ -20,7 +20,7 @@ from rateproof.events.partitions import Partitions
 from rateproof.events.places import path_of, to_write
 from rateproof.events.shares import BESIDE, attempt
 from rateproof.output import printable, say
-from rateproof.plan.course import Course
+from rateproof.plan.progress import PlanProgress
 from rateproof.plan.reading import CHUNK, HASHED, Codes, Ends, assumed, columns_of, raw, span_of
 from rateproof.plan.traffic import Traffic, part_of
 
@@ -51,7 +51,7 @@ def traffic_on(
     reading: Reading,
     partitions: Partitions,
     *,
-    course: Course,
+    progress: PlanProgress,
     folder: Path,
 ) -> tuple[Traffic, list[str]]:
     """Have workers read the logs, a host each, and return their traffic: see `read_traffic`.
@@ -61,7 +61,7 @@ def traffic_on(
         names: of files that all of them can read.
         reading: how.
         partitions: to read into.
-        course: notes what is done.
+        progress: notes what is done.
         folder: for what is handed on, which all of them reach.
 
     Raises:
@@ -84,11 +84,11 @@ def traffic_on(
             partitions.add(raw(told), columns)
             words = []
     span = span_of([*chain(*(one.ends for one in found.values()))], requests, name_of(hosts[-1]))
-    course.passing(sum(map(bool, partitions.rows())))
+    progress.passing(sum(map(bool, partitions.rows())))
     assumptions = dict.fromkeys(chain(*(found[at].assumptions for at in range(len(hosts)))))
     parts = _parts(partitions, folder)
     elsewhere = partial(_each, cluster, parts, partitions.count)
-    return Traffic(partitions, keys, span, requests, course, elsewhere), assumed([*assumptions])
+    return Traffic(partitions, keys, span, requests, progress, elsewhere), assumed([*assumptions])
 
 
 def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog:

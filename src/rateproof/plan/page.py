@@ -11,13 +11,13 @@ from rateproof.hunt.report.page import rendered
 from rateproof.hunt.report.reporter import write_whole
 from rateproof.plan.bounds import Bounds
 from rateproof.plan.choice import Choice, limits_to_try
-from rateproof.plan.findings import SHARE_NAMES, Findings, requests, share, span
+from rateproof.plan.findings import SHARE_NAMES, Plan, requests, share, span
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.prove.evidence.wording import spaced
 from rateproof.units import format_duration
 
 
-def write_page(path: Path, found: Findings) -> None:
+def write_page(path: Path, found: Plan) -> None:
     """Write the page.
 
     Raises:
@@ -54,7 +54,7 @@ def _instant(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _heat(found: Findings) -> list[tuple[int, list[dict[str, Any]]]]:
+def _heat(found: Plan) -> list[tuple[int, list[dict[str, Any]]]]:
     """Return a row of cells a limit, the largest limit first; a cell a window."""
     by_window: dict[int, dict[int, Bounds]] = {}
     for one in found.grid:

@@ -12,7 +12,7 @@ from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.scan import LIMITERS_503, UNDECIDED, Chunk, begin, chunks
 from rateproof.events.partitions import Partitions
 from rateproof.output import say
-from rateproof.plan.course import Course
+from rateproof.plan.progress import PlanProgress
 from rateproof.plan.traffic import Span, Traffic
 
 HASHED: Final = (("header:user-agent",), ("path", "request"))
@@ -22,7 +22,7 @@ CHUNK: Final = 1 << 24
 
 
 def read_traffic(
-    names: Sequence[str], reading: Reading, partitions: Partitions, course: Course
+    names: Sequence[str], reading: Reading, partitions: Partitions, progress: PlanProgress
 ) -> tuple[Traffic, list[str]]:
     """Read logs into partitions, and return their traffic with what all bounds rest on.
 
@@ -36,7 +36,7 @@ def read_traffic(
     requests = 0
     assumptions: dict[str, None] = {}
     for number, (pieces, name) in enumerate(hosts_of(names, reading)):
-        scan, files = begin(course.reading(pieces), name, reading, HASHED)
+        scan, files = begin(progress.reading(pieces), name, reading, HASHED)
         say(scan.introduction)
         codes = Codes(keys, shared=number > 0)
         with ThreadPoolExecutor(1) as pool:  # while the next chunk is read
@@ -52,8 +52,8 @@ def read_traffic(
         scan.refuse()
         assumptions |= dict.fromkeys(scan.metadata()["assumptions"])
     span = span_of(ends, requests, name)
-    course.passing(sum(map(bool, partitions.rows())))
-    return Traffic(partitions, keys, span, requests, course), assumed([*assumptions])
+    progress.passing(sum(map(bool, partitions.rows())))
+    return Traffic(partitions, keys, span, requests, progress), assumed([*assumptions])
 
 
 def span_of(ends: Sequence[Ends], requests: int, name: str) -> Span:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from rateproof.clock import MILLION, Tolerance
 from rateproof.core import required_native
 from rateproof.events.partitions import Partitions
-from rateproof.plan.course import Course
+from rateproof.plan.progress import PlanProgress
 
 COLUMNS: Final = (8, 4, 4, 4)
 """Bytes of a request's earliest instant, of its width, and of the hashes of user agent and path."""
@@ -100,7 +100,7 @@ class Traffic:
         keys: each client's identity, by code.
         span: when the requests were decided.
         requests: how many.
-        course: notes the parts that are done.
+        progress: notes the parts that are done.
         elsewhere: has others work on every part, and gives each with the result; None: it is done
             here.
     """
@@ -109,7 +109,7 @@ class Traffic:
     keys: Sequence[bytes]
     span: Span
     requests: int
-    course: Course
+    progress: PlanProgress
     elsewhere: Callable[[Any], Iterable[tuple[int, Any]]] | None = None
 
     def each_part(self, work: Callable[[Any], _T]) -> Iterable[tuple[int, _T]]:
@@ -120,14 +120,14 @@ class Traffic:
         """
         if self.elsewhere is not None:
             for part, found in self.elsewhere(work):
-                self.course.passed()
+                self.progress.passed()
                 yield part, found
             return
         parts = [part for part, rows in enumerate(self.partitions.rows()) if rows]
 
         def one(part: int) -> tuple[int, _T]:
             found = work(part_of(self.partitions.read(part), self.partitions.count))
-            self.course.passed()
+            self.progress.passed()
             return part, found
 
         with ThreadPoolExecutor(_THREADS) as pool:

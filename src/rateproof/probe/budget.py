@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
-_AT_MOST, _STEP = 2, 0.5  # times what naming takes, where it takes more
+AT_MOST, _STEP = 2, 0.5
+"""Times the requests that naming takes, where it takes more, and how they grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Spending:
     def more(self, limit: int) -> bool:
         """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""
         known = self.times * needed(limit).requests
-        if self.times == _AT_MOST or known >= self.budget.requests:
+        if self.times == AT_MOST or known >= self.budget.requests:
             return False
-        self.times = min(_AT_MOST, self.times + _STEP)
+        self.times = min(AT_MOST, self.times + _STEP)
         return True

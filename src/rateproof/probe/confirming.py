@@ -13,7 +13,7 @@ from rateproof.probe.confirmation import (
     guessed,
 )
 from rateproof.probe.inference import Hypotheses, Kind
-from rateproof.probe.plan import Room, beyond, contenders, plan
+from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Seen, Steps, volleys
@@ -114,7 +114,7 @@ class Confirming:
         edges, closest = self._foretold(proof, left, kind, start_ns)
         if busy and len(closest) > 1:
             row = closest.pop()
-            from_ns = row[-1][0] + kind.high_ns * kind.timeless
+            from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
             again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
             missing = [(0, (*row, *again)), *(each for each in missing if each[0])]
         elif busy and sure and later and (closest or proof.closely):
@@ -131,7 +131,7 @@ class Confirming:
             proof,
             left,
             kind,
-            Room(start_ns, width_ns, most_requests, most_ns),
+            RoundBounds(start_ns, width_ns, most_requests, most_ns),
             first,
             edges_wanted=edges,
             missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
@@ -214,7 +214,7 @@ class Confirming:
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
-            Room(
+            RoundBounds(
                 start_ns,
                 self._course.width_ns,
                 self._rounds.spare(_CLOSER) - self._reserved - spent,

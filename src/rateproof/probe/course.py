@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rateproof.probe.budget import Budget, needed
+from rateproof.probe.budget import AT_MOST, Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.inference import Hypotheses
 from rateproof.probe.seen import GRANULARITY_NS, History, Seen, Steps
@@ -102,7 +102,7 @@ class Course:
 
 
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
-    """The budget that would tell more: what naming the longest window still possible takes, and twice what was used up.
+    """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, and twice what was used up.
 
     Args:
         course: what was found.
@@ -111,7 +111,8 @@ def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
     """
     kinds = course.hypotheses.kinds() if course.hypotheses else []
     most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
-    requests, time_ns = max(most.requests, budget.requests), max(most.time_ns, budget.time_ns)
+    requests = max(AT_MOST * most.requests, budget.requests)
+    time_ns = max(most.time_ns, budget.time_ns)
     for kind in kinds[:1]:
         if kind.family.other == "own phase":  # a key is followed for windows once more
             time_ns = max(time_ns, spent.time_ns + _FOLLOWED * kind.whole_ns)

@@ -34,7 +34,7 @@ _ROW = 20
 _SAVED = 24
 
 
-class Room(NamedTuple):
+class RoundBounds(NamedTuple):
     """The round that schedules are for.
 
     Args:
@@ -87,7 +87,7 @@ def disjoint(one: Outcomes, two: Outcomes) -> bool:
 def plan(
     contending: Sequence[Contender],
     limit: int,
-    room: Room,
+    room: RoundBounds,
     *,
     most_schedules: int | None = None,
     times: int = 1,

@@ -7,7 +7,7 @@ from random import Random
 from rateproof.probe.confirmation import BOXES, EXCLUDING, Confirmation, alone, rivals
 from rateproof.probe.family import LimiterFamily, admissions, explains
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.plan import Outcomes, Room, disjoint, random_schedules
+from rateproof.probe.plan import Outcomes, RoundBounds, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Seen, Steps
 from rateproof.probe.standing_keys import edge_of
 from rateproof.probe.standing_keys import edges as edges_of
@@ -25,7 +25,7 @@ def schedules_for(
     proof: Confirmation,
     left: Hypotheses,
     kind: Kind,
-    room: Room,
+    room: RoundBounds,
     first: Sequence[Steps],
     *,
     edges_wanted: int,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isqrt
 
 from rateproof.probe.inference import Hypotheses, Kind
-from rateproof.probe.plan import Room, beyond, contenders, plan
+from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import Steps
 from rateproof.units import SECOND_NS
@@ -67,7 +67,7 @@ class Refutation:
             schedules = plan(
                 contenders(left),
                 course.limit,
-                Room(
+                RoundBounds(
                     start_ns,
                     course.width_ns,
                     min(self._rounds.spare(_REFUTED), 64 + _ROUND * course.limit),

@@ -27,7 +27,6 @@ from rateproof.prove.power.coverage import Pressing, QuotaVerdict, pressing
 from rateproof.prove.power.pressure import ClosestCall, Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
 from rateproof.prove.terms import ALL_CLAIMS, CLAIMS, HEADERS, OVER_ADMISSION, WRONG_REJECTION
-from rateproof.prove.trial import DEFAULT_BUDGET
 from rateproof.prove.verdict import (
     CONSISTENT,
     INCONCLUSIVE,
@@ -44,7 +43,6 @@ __all__ = [
     "ALL_CLAIMS",
     "CLAIMS",
     "CONSISTENT",
-    "DEFAULT_BUDGET",
     "HEADERS",
     "INCONCLUSIVE",
     "OVER_ADMISSION",

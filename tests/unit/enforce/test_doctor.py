@@ -45,7 +45,7 @@ def test_the_extras_are_those_of_the_package():
 
 def test_a_package_that_is_missing_is_no_fault_and_named(found, monkeypatch):
     monkeypatch.setattr(doctor, "EXTRAS", {"redis": (("no-such-package",), "redis:// stores")})
-    assert found()["redis"] == doctor.Finding(
+    assert found()["redis"] == doctor.Condition(
         "redis",
         "missing",
         "no no-such-package; for redis:// stores",

@@ -15,7 +15,7 @@ from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.worst import search
-from rateproof.hunt.worst.counts import Count, count
+from rateproof.hunt.worst.counts import Admissions, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
 from rateproof.hunt.worst.search import find_worst
 from rateproof.policy import Policy
@@ -161,7 +161,7 @@ def test_the_answer_is_the_worst_that_was_found(monkeypatch):
 
 
 def step(varied, certain, possible=None, offered=100, denied=1, lost=0):
-    return Step(varied, Count(certain, possible or certain, offered, denied, lost))
+    return Step(varied, Admissions(certain, possible or certain, offered, denied, lost))
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def test_growth_with_other_clients(steps, said):
 
 
 def test_what_lets_go_under_load_is_told_from_what_does_not_limit():
-    none, some = Count(9, 9, 9, 0, 0), Count(5, 5, 9, 4, 0)
+    none, some = Admissions(9, 9, 9, 0, 0), Admissions(5, 5, 9, 4, 0)
     assert by_load(none, none, none, 5).startswith("not limited")
     assert by_load(none, none, none, 9) is None  # nothing had to be rejected
     assert by_load(some, none, some, 5).startswith("lets go under load")
     assert by_load(none, none, some, 5).startswith("lets go under load")
     assert by_load(some, some, some, 5) is None
-    assert by_load(none, Count(9, 9, 9, 0, 1), none, 5) is None
+    assert by_load(none, Admissions(9, 9, 9, 0, 1), none, 5) is None
 
 
 def test_no_choice_of_instants_has_fewer_than_what_is_certain_in_a_window():

@@ -231,7 +231,7 @@ def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
 
 def test_exit_2_says_which_budget_would_tell_more():
     found = confirmed(finding(Hello(200)), 200, true=0)
-    assert "--max-requests 3850 --max-time" in describe(found)
+    assert "--max-requests 7700 --max-time" in describe(found)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from rateproof.enforce.http.addresses import ClientAddress
 from rateproof.enforce.http.asgi import AsgiRateLimitMiddleware
 from rateproof.enforce.http.flooding import check_flood_exempt
 from rateproof.enforce.http.keys import key_of
-from rateproof.enforce.http.validation import checked_status
 from rateproof.enforce.http.views import AsgiRequest, WsgiRequest
 from rateproof.enforce.http.wsgi import RateLimitMiddleware
 
@@ -19,6 +18,5 @@ __all__ = [
     "RateLimitMiddleware",
     "WsgiRequest",
     "check_flood_exempt",
-    "checked_status",
     "key_of",
 ]

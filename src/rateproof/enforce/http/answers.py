@@ -159,15 +159,15 @@ def denial(
     """
     problem = wants_json(accept)
     if decision is None or decision.reason == "error":
-        return _denial((), _UNAVAILABLE, "the limiter's storage failed", 1, problem)
+        return _denial((), _UNAVAILABLE, "the limiter's storage failed", 1, problem=problem)
     seconds = retry_after_s(decision)
     if decision.reason == "full":
         reason = "the limiter has no room for another client"
-        return _denial((), _UNAVAILABLE, reason, seconds, problem)
+        return _denial((), _UNAVAILABLE, reason, seconds, problem=problem)
     denying = [index for index, state in enumerate(decision.quotas) if state.retry_after_ns]
     violated = tuple([announced.names[index] for index in denying])
     reason = "at most " + " and ".join([announced.quotas[index] for index in denying])
-    return _denial(violated, status, reason, seconds, problem)
+    return _denial(violated, status, reason, seconds, problem=problem)
 
 
 @lru_cache(1024)
@@ -176,7 +176,8 @@ def _denial(
     status: int,
     reason: str,
     seconds: int,
-    problem: bool,  # noqa: FBT001 - a problem document, or text
+    *,
+    problem: bool,
 ) -> Refusal:
     title = "Quota Exceeded" if violated else "Temporary Reduced Capacity"
     detail = f"{reason}; try again in {seconds} s"

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+from werkzeug.datastructures import Headers
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import run_wsgi_app
 
@@ -131,7 +132,7 @@ class _Handler(WSGIRequestHandler):
                 chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
             except Exception:  # noqa: BLE001 - a bug in the application costs one answer
                 _log.exception("a request failed")
-                chunks, status, headers = [], "500", []  # type: ignore[assignment]
+                chunks, status, headers = [], "500", Headers()
             self._send(status, list(headers), b"".join(chunks))
 
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:

@@ -145,7 +145,7 @@ class PlainLedger(Tables):
                 table.latest_ns = now_ns
                 if admitted and not answers[index].full:
                     answers[index] = table.charge(key, cost, now_ns, lag_ns)
-        return ruling_of(admitted, answers, skip_full=skip_full)
+        return ruling_of(answers, admitted=admitted, skip_full=skip_full)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""

@@ -153,14 +153,14 @@ class NativeLedger(Tables):
         rest = [index for index, answer in enumerate(answers) if not answer.full]
         if busy or not skip_full or len(rest) in {0, len(answers)}:
             # Without the lock nobody knows whether the key is: `on_full` does not decide.
-            return ruling_of(admitted, answers, skip_full=skip_full and not busy)
+            return ruling_of(answers, admitted=admitted, skip_full=skip_full and not busy)
         # A full table may find room between the two calls: it is left out all the same.
         left = [tables[index] for index in rest]
         admitted, told, busy = self._hit_all(left, key, cost, now_ns, charge)
         for index, each in zip(rest, told, strict=True):
             answers[index] = Answer._make(each)
         # A table that filled up in between denies this once, which is stricter only.
-        return ruling_of(admitted, answers, skip_full=admitted or not busy)
+        return ruling_of(answers, admitted=admitted, skip_full=admitted or not busy)
 
     def reset(self, key: bytes) -> None:
         """Forget every admission of the key."""

@@ -60,7 +60,7 @@ def fingerprint(quota: Quota) -> str:
     return f"{quota.algorithm}-{quota.limit}-{quota.window_ns}{burst}{own}"
 
 
-def ruling_of(admitted: bool, answers: Sequence[Answer], *, skip_full: bool) -> Ruling:  # noqa: FBT001 - one word with its subject
+def ruling_of(answers: Sequence[Answer], *, admitted: bool, skip_full: bool) -> Ruling:
     """Sum up the answers of several tables, of which some may have no room for the key.
 
     With `skip_full` a table without room lets it pass, so where another one

@@ -17,7 +17,7 @@ Read = Callable[[Sequence[bytes]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class LoggedRequest:
     """A request as a log has it, for what reads client addresses: its peer, and its fields."""
 
     peer: str
@@ -84,7 +84,7 @@ def place_of(
     Args:
         part: of a key.
         format_: the log's.
-        address: gives the client's address of a `View`; None: the peer's.
+        address: gives the client's address of a `LoggedRequest`; None: the peer's.
         header: the name of the field that trusted proxies append to; "" where none is trusted.
 
     Raises:
@@ -142,7 +142,7 @@ def _ip(format_: Format, address: Callable[[Any], bytes] | None, header: str) ->
         if not found:
             return b""
         forwarded = value(values[1]) if header else b""
-        return address(View(found.decode("latin-1"), forwarded))
+        return address(LoggedRequest(found.decode("latin-1"), forwarded))
 
     return Place(fields, read)
 

@@ -1,8 +1,8 @@
 """Format strings of nginx and Apache, as they stand in a configuration, and maps of JSON objects."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.pattern import (
@@ -14,6 +14,8 @@ from rateproof.events.access_logs.pattern import (
     object_of,
     pattern,
 )
+
+_Reader: TypeAlias = Callable[[re.Match[str]], Field | str]
 
 _NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _TIMES: Final = {"sec": "s", "msec": "ms", "usec": "us"}
@@ -172,7 +174,7 @@ def _time(of: str) -> Field:
 
 
 def _format(
-    name: str, text: str, marks: re.Pattern[str], field: object, stamp: str, **told: str | bool
+    name: str, text: str, marks: re.Pattern[str], field: _Reader, stamp: str, **told: str | bool
 ) -> Format:
     """Cut a text at its fields."""
     prefix, fields = "", list[tuple[Field, str]]()
@@ -186,11 +188,11 @@ def _format(
     return pattern(name, prefix, fields, stamp, **told)
 
 
-def _cut(text: str, marks: re.Pattern[str], field: object) -> Iterator[tuple[str, Field | None]]:
+def _cut(text: str, marks: re.Pattern[str], field: _Reader) -> Iterator[tuple[str, Field | None]]:
     """Each literal, and the field behind it."""
     at = 0
     for match in marks.finditer(text):
-        found = field(match)  # type: ignore[operator]
+        found = field(match)
         literal, at = text[at : match.start()], match.end()
         yield (literal + found, None) if isinstance(found, str) else (literal, found)
     yield text[at:], None

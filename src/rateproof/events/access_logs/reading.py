@@ -24,7 +24,7 @@ class Reading:
         key: where the client's identity lies.
         format: of its lines; None: as the lines show.
         longest_ns: how long a request lasts at most of which the log does not say it.
-        address: gives the client's address of an `identity.View`; None: that of its peer.
+        address: gives the client's address of an `identity.LoggedRequest`; None: that of its peer.
         header: the field that trusted proxies append to; "" where none is trusted.
         skip_bad: lines that are not understood are left out, however many they are.
         where: which requests the policy counts; None: all.

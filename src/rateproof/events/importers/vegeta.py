@@ -118,9 +118,7 @@ def _row_of(fields: list[str], place: str) -> dict[str, Any]:
     }
 
 
-def _events(
-    rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str
-) -> Iterator[Event]:
+def _events(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str) -> Iterator[Event]:
     firsts: dict[str, int] = {}
     seen: dict[int, int] = {}  # a bit for each number
     for place, row in rows:

@@ -10,7 +10,7 @@ from rateproof.hunt.rig import keys_of, rows_of
 from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.wording import plain_quota
 from rateproof.prove.over_admission.families import Model
-from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, Asked, Weakness, shown
+from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, Attempt, Weakness, shown
 from rateproof.units import format_seconds
 
 _TENTH_NS: Final = 100_000_000
@@ -93,22 +93,22 @@ class Sight:
         unplanned &= missing
         return len(missing) < len(weakness.phases)
 
-    def _shown(self, requests: Sequence[Asked], aim: Aim, phases: set[int]) -> set[int]:
+    def _shown(self, requests: Sequence[Attempt], aim: Aim, phases: set[int]) -> set[int]:
         quota, weakness = aim
         return shown(requests, self._policy, quota, weakness, model=self._model, phases=phases)
 
 
-def _intended(attack: Attack, start_ns: int) -> list[Asked]:
+def _intended(attack: Attack, start_ns: int) -> list[Attempt]:
     """The requests of a client as they are to come, each decided as it is sent."""
     lanes = attack.recipe.connections
     return [
-        Asked(start_ns + at_ns, start_ns + at_ns, turn % lanes)
+        Attempt(start_ns + at_ns, start_ns + at_ns, turn % lanes)
         for at_ns, count in attack.recipe.schedule.steps
         for turn in range(count)
     ]
 
 
-def _paused_ns(requests: Sequence[Asked], quota: Quota) -> int:
+def _paused_ns(requests: Sequence[Attempt], quota: Quota) -> int:
     """The longest pause that more requests than the limit were answered after, all within a window.
 
     Those that lie in the same window before it count, too.
@@ -129,13 +129,13 @@ def _paused_ns(requests: Sequence[Asked], quota: Quota) -> int:
     return longest_ns
 
 
-def _asked(log: EventLog, first: int, last: int) -> Iterator[list[Asked]]:
+def _asked(log: EventLog, first: int, last: int) -> Iterator[list[Attempt]]:
     """The requests of some of the first clients that a limiter answered."""
     names = ("sent_ns", "received_ns", "connection", "outcome")
     for rows in rows_of(log, keys_of(log, last)[first:]).values():
         came = zip(*(log.column(name, rows) for name in names), strict=True)
         yield sorted(
-            Asked(sent_ns, received_ns, connection)
+            Attempt(sent_ns, received_ns, connection)
             for sent_ns, received_ns, connection, outcome in came
             if outcome in {ADMITTED, REJECTED} and received_ns is not None
         )

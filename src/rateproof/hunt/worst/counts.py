@@ -10,7 +10,7 @@ from rateproof.prove.over_admission.windows import most_nested, most_touching
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class Admissions:
     """The admissions of one client in any window.
 
     Args:
@@ -28,15 +28,15 @@ class Count:
     lost: int
 
 
-def count(log: EventLog, quota: Quota, tolerance: Tolerance) -> Count:
+def count(log: EventLog, quota: Quota, tolerance: Tolerance) -> Admissions:
     """Count what one client was let through; `log` has its requests alone."""
     keys = observe(log)
     if not keys:
-        return Count(0, 0, 0, 0, 0)
+        return Admissions(0, 0, 0, 0, 0)
     (key,) = keys
     short_ns = quota.window_ns * (MILLION - tolerance.ppm) // MILLION - tolerance.granularity_ns
     unknown = [(sent, end or sent) for sent, end in key.unknown]
-    return Count(
+    return Admissions(
         most_nested(key.admitted, max(1, short_ns)),
         most_touching([*key.admitted, *unknown], tolerance.at_most_ns(quota.window_ns)),
         len(log),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from rateproof.hunt.worst.counts import Count
+from rateproof.hunt.worst.counts import Admissions
 from rateproof.units import counted
 
 CONSTANT: Final = (
@@ -29,7 +29,7 @@ class Step(NamedTuple):
     """
 
     varied: int
-    seen: Count
+    seen: Admissions
 
 
 def _same_offer(steps: Sequence[Step]) -> bool:
@@ -89,7 +89,7 @@ def by_others(steps: Sequence[Step], limit: int, each: int) -> str | None:
     return CONSTANT if _flat(steps) else None
 
 
-def by_load(light: Count, heavy: Count, after: Count, allowed: int) -> str | None:
+def by_load(light: Admissions, heavy: Admissions, after: Admissions, allowed: int) -> str | None:
     """The fate of a limit under load; None: it limits, or nothing can be said.
 
     Args:

@@ -16,7 +16,7 @@ from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.exploration.attacks import attack
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.rig import Rig, alone
-from rateproof.hunt.worst.counts import Count, count
+from rateproof.hunt.worst.counts import Admissions, count
 from rateproof.hunt.worst.growth import CONSTANT, Step, by_connections, by_load, by_others
 from rateproof.output import say
 from rateproof.policy import Policy, Quota
@@ -146,7 +146,7 @@ class _Search:
     quota: Quota
     until_ns: int
     answer_ns: int
-    best: tuple[Recipe, Count] | None = field(default=None, init=False)
+    best: tuple[Recipe, Admissions] | None = field(default=None, init=False)
     ran: bool = field(default=False, init=False)
 
     @property
@@ -183,7 +183,9 @@ class _Search:
         """True if a client's burst is not answered before the next one begins in `connections`."""
         return self.full * self.answer_ns > self.takes_ns(self.full * _CONNECTIONS[-1])
 
-    def run(self, recipes: Sequence[Recipe], starts: Sequence[int] = (0,)) -> list[Count] | None:
+    def run(
+        self, recipes: Sequence[Recipe], starts: Sequence[int] = (0,)
+    ) -> list[Admissions] | None:
         """Send some recipes side by side, each by a fresh client; None if there is no time left."""
         begun = list(zip(recipes, starts, strict=True))
         clients = len(recipes) + sum(recipe.other_clients for recipe in recipes)

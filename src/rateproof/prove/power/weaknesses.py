@@ -49,7 +49,7 @@ WEAKNESSES: Final = (
 )
 
 
-class Asked(NamedTuple):
+class Attempt(NamedTuple):
     """A request as it came, or as it is planned: from when to when it is decided, and on which connection."""
 
     sent_ns: int
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
 
 
 def shown(
-    requests: Sequence[Asked],
+    requests: Sequence[Attempt],
     policy: Policy,
     quota: int,
     weakness: Weakness,
@@ -107,11 +107,11 @@ _INSTANTS: Final[tuple[Callable[[Interval], int], ...]] = (
 )
 
 
-def _together(requests: Sequence[Asked]) -> list[list[Interval]]:
+def _together(requests: Sequence[Attempt]) -> list[list[Interval]]:
     return [[one[:2] for one in requests]]
 
 
-def _before_and_after(requests: Sequence[Asked]) -> list[list[Interval]]:
+def _before_and_after(requests: Sequence[Attempt]) -> list[list[Interval]]:
     """The requests on both sides of the longest pause, in which the client was forgotten."""
     ended_ns, pause_ns, split = 0, -1, 0
     for place, one in enumerate(requests):
@@ -121,7 +121,7 @@ def _before_and_after(requests: Sequence[Asked]) -> list[list[Interval]]:
     return _together(requests[:split]) + _together(requests[split:])
 
 
-def _dealt(requests: Sequence[Asked]) -> list[list[Interval]]:
+def _dealt(requests: Sequence[Attempt]) -> list[list[Interval]]:
     """The requests that reach each of two workers, who take new connections in turn."""
     workers: dict[int, int] = {}
     parts: list[list[Interval]] = [[], []]

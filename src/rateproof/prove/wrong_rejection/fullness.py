@@ -21,7 +21,7 @@ from rateproof.policy import Policy, Quota
 Taken = Sequence[tuple[int, int | None]]
 
 
-class Peaks:
+class Maxima:
     """A tree of maxima: a node has the greater of the two below it."""
 
     def __init__(self, values: Sequence[int]) -> None:
@@ -100,8 +100,8 @@ class Occupancy(ABC):
         return self._starts[start] if used > self.used_at(first_ns) else first_ns
 
     @cached_property
-    def _peaks(self) -> Peaks:
-        return Peaks([self.used_at(start_ns) for start_ns in self._starts])
+    def _peaks(self) -> Maxima:
+        return Maxima([self.used_at(start_ns) for start_ns in self._starts])
 
     def _since(self, earliest_ns: int, instant_ns: int) -> tuple[int, ...]:
         return tuple(

@@ -1,9 +1,10 @@
 """The longest that one call waits for a server, whatever it waits for and however often."""
 
+import os
+import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -21,13 +22,18 @@ class _Call(threading.local):
 _call = _Call()
 
 
-@contextmanager
-def one_call(timeout_s: float, share: float = 1.0) -> Iterator[None]:
-    """Let this thread wait for so long in all, and each time for a share of what is left."""
-    _call.until_s, _call.share = time.monotonic() + timeout_s, share
-    try:
-        yield
-    finally:
+class OneCall:
+    """Lets this thread wait for so long in all, and each time for a share of what is left."""
+
+    __slots__ = ("_share", "_timeout_s")
+
+    def __init__(self, timeout_s: float, share: float = 1.0) -> None:
+        self._timeout_s, self._share = timeout_s, share
+
+    def __enter__(self) -> None:
+        _call.until_s, _call.share = time.monotonic() + self._timeout_s, self._share
+
+    def __exit__(self, *_: object) -> None:
         _call.until_s = inf
 
 
@@ -60,6 +66,7 @@ class _Socket:
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        self._encrypts = isinstance(sock, ssl.SSLSocket)
         self._timeout = self._told = sock.gettimeout()
 
     def __getattr__(self, name: str) -> Any:
@@ -76,8 +83,13 @@ class _Socket:
         count: int = self._in_time().recv_into(*args)
         return count
 
-    def sendall(self, *args: Any) -> None:
-        self._in_time().sendall(*args)
+    def sendall(self, data: bytes) -> None:
+        sock = self._in_time()
+        # Python asks first if there is room, which mostly there is: a system call less.
+        with suppress(BlockingIOError):
+            data = data if self._encrypts else data[os.write(sock.fileno(), data) :]
+        if data:
+            sock.sendall(data)
 
     def _in_time(self) -> Any:
         left_s, told_s = _left_s(self._timeout), self._told

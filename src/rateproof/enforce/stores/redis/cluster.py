@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rateproof.enforce.stores.protocols import at_once
 from rateproof.enforce.stores.redis.address import Address
-from rateproof.enforce.stores.redis.bounds import bounded, one_call
+from rateproof.enforce.stores.redis.bounds import OneCall, bounded
 from rateproof.enforce.stores.redis.command import Command, Mode
 from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
@@ -17,7 +17,7 @@ Of the default that is still more than TCP takes to send a lost packet again.
 """
 
 
-class Cluster:
+class RedisCluster:
     """A Cluster; one node that does not answer leaves the keys of the others alone.
 
     Args:
@@ -57,7 +57,7 @@ class Cluster:
         self, command: Command, digest: bytes, mode: Mode, cost: int, *, waits: bool
     ) -> object:
         """Run the script; see `Server.ask`."""
-        with nullcontext() if waits else one_call(self._timeout_s, _SHARE):
+        with nullcontext() if waits else OneCall(self._timeout_s, _SHARE):
             client = self.loops.current if waits else self._connected()
             with suppress(self._redis.exceptions.NoScriptError):
                 return await _run(client, command.words(digest, mode, cost), waits=waits)
@@ -65,7 +65,7 @@ class Cluster:
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states, which share a slot."""
-        with one_call(self._timeout_s, _SHARE):
+        with OneCall(self._timeout_s, _SHARE):
             at_once(_run(self._connected(), [b"DEL", *keys]))
 
     def delete_all(self, pattern: bytes) -> None:
@@ -92,14 +92,18 @@ class Cluster:
         """A client for threads, all of whose connections wait no longer than a call."""
         redis = self._redis
 
-        class Frugal(redis.cluster.RedisCluster):  # type: ignore[name-defined]
+        cluster: Any = redis.cluster.RedisCluster
+
+        class Frugal(cluster):
             """Reads the list of all commands when it first needs it, not before it can decide."""
 
             def command(self) -> dict[str, Any]:
                 return {}
 
         def prompt(connection: Any) -> Any:
-            class Prompt(bounded(connection)):  # type: ignore[misc]
+            in_time: Any = bounded(connection)
+
+            class Prompt(in_time):
                 """Says that a node is lost where redis-py would sleep and then ask the others."""
 
                 def read_response(self, *args: Any, **named: Any) -> Any:

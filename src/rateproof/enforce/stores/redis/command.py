@@ -81,13 +81,14 @@ class Command:
         if not isinstance(reply, bytes) or not self._reply.fullmatch(reply):
             raise ValueError(f"no decision: {reply!r:.80}")
         passes, *figures = map(int, reply.split())
-        answers = tuple(
-            Answer(passes == 1 or free >= cost, False, free, wait * 1000, reset * 1000)  # noqa: FBT003 - `full`
-            for free, wait, reset in zip(figures[0::3], figures[1::3], figures[2::3], strict=True)
-        )
-        if any(each.remaining > most for each, most in zip(answers, self._bursts, strict=True)):
-            raise ValueError(f"more left than the limit: {reply!r}")
-        return passes == 1, answers
+        answers = []
+        by_quota = (self._bursts, figures[0::3], figures[1::3], figures[2::3])
+        for most, free, wait, reset in zip(*by_quota, strict=True):
+            if free > most:
+                raise ValueError(f"more left than the limit: {reply!r}")
+            fits = passes == 1 or free >= cost
+            answers.append(Answer._make((fits, False, free, wait * 1000, reset * 1000)))
+        return passes == 1, tuple(answers)
 
     def keys(self, digest: bytes) -> list[bytes]:
         """Keys of Redis for the state of each quota; with the digest `*` a pattern for all."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rateproof.enforce.stores.protocols import at_once
 from rateproof.enforce.stores.redis.address import Address
-from rateproof.enforce.stores.redis.bounds import bounded, one_call
+from rateproof.enforce.stores.redis.bounds import OneCall, bounded
 from rateproof.enforce.stores.redis.command import Command, Mode, pack
 from rateproof.enforce.stores.redis.loops import LoopClients
 from rateproof.enforce.stores.redis.outages import Breaker
@@ -65,7 +65,7 @@ class Server:
         Only a coroutine `waits`, in its turn.
         """
         send = self.loops.current.send if waits else self._send
-        with nullcontext() if waits else one_call(self._timeout_s):
+        with nullcontext() if waits else OneCall(self._timeout_s):
             try:
                 return await send(command.packed(digest, mode, cost))
             except self._no_script:
@@ -73,14 +73,14 @@ class Server:
 
     def delete(self, keys: list[bytes]) -> None:
         """Forget these states."""
-        with one_call(self._timeout_s):
+        with OneCall(self._timeout_s):
             at_once(self._send(pack(b"DEL", *keys)))
 
     def delete_all(self, pattern: bytes) -> None:
         """Forget the states whose keys match."""
         cursor = b"0"
         while True:
-            with one_call(self._timeout_s):
+            with OneCall(self._timeout_s):
                 words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000")
                 cursor, keys = at_once(self._send(pack(*words)))
             if keys:

@@ -15,7 +15,7 @@ from rateproof.enforce.counters import DecisionCounters
 from rateproof.enforce.decision import Answer, Ruling
 from rateproof.enforce.stores.protocols import Ledger, Store, at_once
 from rateproof.enforce.stores.redis.address import parse_address
-from rateproof.enforce.stores.redis.cluster import Cluster
+from rateproof.enforce.stores.redis.cluster import RedisCluster
 from rateproof.enforce.stores.redis.command import Command, Mode, digest_of
 from rateproof.enforce.stores.redis.denials import Denials
 from rateproof.enforce.stores.redis.outages import store_error
@@ -27,7 +27,7 @@ from rateproof.policy import Quota
 if TYPE_CHECKING:
     from rateproof import _native
 
-Link: TypeAlias = Server | Cluster
+Link: TypeAlias = Server | RedisCluster
 
 _STUMBLES: Final = (
     ArithmeticError,
@@ -68,7 +68,7 @@ class RedisStore:
                 f"store {shown!r} needs the package redis", "pip install redis"
             ) from None
         try:
-            kind = Cluster if self.address.nodes else Server
+            kind = RedisCluster if self.address.nodes else Server
             self._link: Link | None = kind(redis, self.address)
         except (TypeError, ValueError, redis.RedisError) as error:
             raise InvalidArgument(f"store {shown!r}: {error}", "options of redis-py") from None

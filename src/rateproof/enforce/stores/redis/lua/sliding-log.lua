@@ -6,7 +6,8 @@ algorithms["sliding-log"] = function(key, limit, window)
   local head, whole = 24, 1024
   -- A short ring is read at once, of a long one the cells that are asked for and some behind them.
   local page_from, page_end = 0, limit * 8 < whole and whole or head
-  local page = redis.call("GETRANGE", key, 0, page_end - 1)
+  -- Constants are texts: a number is written out as a float for each call.
+  local page = redis.call("GETRANGE", key, "0", page_end == head and "23" or "1023")
   local oldest, busy, newest = 0, 0, 0
   if page ~= "" then oldest, busy, newest = struct.unpack(">I8I8I8", page) end
   local free = limit
@@ -50,7 +51,7 @@ algorithms["sliding-log"] = function(key, limit, window)
     redis.call("SETRANGE", key, head + oldest * 8, string.rep(stamp, run))
     if run < cost then redis.call("SETRANGE", key, head, string.rep(stamp, cost - run)) end
     local next_oldest, next_busy = (oldest + cost) % limit, limit - free + cost
-    redis.call("SETRANGE", key, 0, struct.pack(">I8I8I8", next_oldest, next_busy, now))
+    redis.call("SETRANGE", key, "0", struct.pack(">I8I8I8", next_oldest, next_busy, now))
     redis.call("PEXPIRE", key, ttl_ms(now + window))
     return now + window
   end

@@ -13,7 +13,7 @@ _AFTER: Final = 0.5
 _COMPRESSED: Final = {".gz", ".zst"}
 
 
-class Course:
+class PlanProgress:
     """The work: a log is read, then its parts are passed through a few times.
 
     Args:

@@ -36,6 +36,7 @@ __all__ = [
     "first_short",
     "hit_all",
     "natively",
+    "parts_by_time",
     "parts_of",
     "program_trace",
     "request_widths",
@@ -191,9 +192,11 @@ def first_short(
 def first_below_0(column: float | Buffer, rows: int) -> int | None: ...
 def first_repeated(run: int | Buffer, sequence: int | Buffer, rows: int) -> int | None: ...
 
-# The part of each word by its digest, as bytes of int32: Arrow's offsets and data. Then the rows
-# in the order of their parts, as bytes of int32, and how many each part has.
+# The part of each word by its digest, as bytes of int32: Arrow's offsets and data. The last of the parts
+# that begins by the time of each row, or the first. Then the rows in the order of their parts, as
+# bytes of int32, and how many each part has.
 def parts_of(offsets: Buffer, data: Buffer, parts: int) -> bytes: ...
+def parts_by_time(times: int | Buffer, rows: int, begins: Sequence[int]) -> bytes: ...
 def by_part(part_of: Buffer, parts: int) -> tuple[bytes, list[int]]: ...
 
 # The rows that have each of these codes, as bytes of int64.

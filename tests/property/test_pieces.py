@@ -88,7 +88,8 @@ def test_pieces_matter_to_no_field_of_a_verdict(tmp_path):
         whole = judge(read_parquet(path), policy, **options)
         for count in (rng.choice((1, 2, 3)), rng.choice((5, 64))):
             rows = rng.choice((1, 20, 10_000))
-            few = splitter._BASE + splitter._BYTES_IN_TURN * (1 + seed % 40)
+            most = max(Counter(event.key for event in read_parquet(path)).values())
+            few = splitter._BASE + splitter._BYTES_IN_TURN * max(1 + seed % 40, most)
             memory = few if (seed + count) % 2 else None
             verdict, used = judged_in_pieces(path, count, rows, memory, policy, **options)
             assert verdict.to_json() == whole.to_json(), (seed, count)

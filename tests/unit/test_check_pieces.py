@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from array import array
+from dataclasses import replace
 
 import pytest
 
@@ -196,33 +197,75 @@ def test_a_piece_that_does_not_fit_is_split_again(check, log, monkeypatch):
     assert (code, json.loads(parted)) == (1, json.loads(whole))
 
 
-def test_a_client_that_does_not_fit_is_not_judged_and_the_verdict_says_so(check, tmp_path_factory):
-    rows, own = 260_000, 100_000
-    sent = array("q", range(S, S + rows * MS, MS))
-    numbers = [row if row < own else own + row % 1_000 for row in range(rows)]
-    codes = array("i", [0 if number < own else number - own + 1 for number in numbers])
-    columns = {
-        "key": (codes, [b"busy", *(b"%d" % n for n in range(1_000))]),
-        "sent_ns": sent,
-        "received_ns": array("q", [one + MS // 2 for one in sent]),
-        "status": array("q", [200]) * rows,
-        "sequence": array("q", range(rows)),
-        "outcome": (array("i", [0]) * rows, [ADMITTED]),
-    }
-    path = tmp_path_factory.mktemp("busy") / "busy.parquet"
-    with open_log_writer(path, {"fresh_keys": True}) as writer:
-        writer.write(EventLog.from_columns(columns, rows, {"fresh_keys": True}))
-    asked = "--policy", "200 per 1s", "--json"
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """Files of 260,000 requests, 100,000 of them of one client; asked for with so many of them extra."""
+
+    def written(extra=0, pause=0):
+        rows, own = 260_000, 100_000
+        sent = array("q", (S + row * MS + pause * (row >= 50_000) for row in range(rows)))
+        for row in range(50_000, 50_000 + extra):
+            sent[row] = sent[49_999] + row - 49_999
+        numbers = [row if row < own else own + row % 1_000 for row in range(rows)]
+        codes = array("i", [0 if number < own else number - own + 1 for number in numbers])
+        columns = {
+            "key": (codes, [b"busy", *(b"%d" % n for n in range(1_000))]),
+            "sent_ns": sent,
+            "received_ns": array("q", [one + MS // 2 for one in sent]),
+            "status": array("q", [200]) * rows,
+            "sequence": array("q", range(rows)),
+            "outcome": (array("i", [0]) * rows, [ADMITTED]),
+        }
+        path = tmp_path_factory.mktemp("busy") / "busy.parquet"
+        with open_log_writer(path, {"fresh_keys": True}) as writer:
+            writer.write(EventLog.from_columns(columns, rows, {"fresh_keys": True}))
+        return path
+
+    return written
+
+
+def test_a_client_that_does_not_fit_is_judged_in_stretches_of_its_time(check, busy):
+    path = busy(extra=5)
+    asked = "--policy", "1003 per 1s", "--json"
     code, out, _ = check(path, *asked, "--memory", "190MB")
+    found, whole = json.loads(out), json.loads(check(path, *asked, "--memory", "10GB")[1])
+    assert code == 1, "in the middle of its time it got 1,005 in a second"
+    assert found["reasons"] == whole["reasons"]
+    assert found["counts"] == whole["counts"]
+    assert found["evidence"] == whole["evidence"]
+
+
+def test_a_client_that_does_not_fit_keeps_a_verdict_open_and_it_says_so(check, busy):
+    code, out, _ = check(busy(), "--policy", "1001 per 1s", "--json", "--memory", "190MB")
     found = json.loads(out)
     assert code == 2
     assert "too-large" in found["causes"]
+    (reason,) = (reason for reason in found["reasons"] if "judged" in reason)
+    assert reason.startswith("100,000 requests were judged in stretches of time, not together: ")
+    assert reason.endswith("--memory 198MB has room")
+    assert found["counts"]["events"] == 260_000
+
+
+def test_a_stretch_that_does_not_fit_is_not_judged_and_the_verdict_says_so(check, busy):
+    asked = "--policy", "90000 per 90s", "--json"
+    code, out, _ = check(busy(), *asked, "--memory", "190MB")
+    found = json.loads(out)
+    assert (code, found["counts"]["events"]) == (2, 160_000)
     (reason,) = (reason for reason in found["reasons"] if "not judged" in reason)
     assert reason.startswith("100,000 requests were not judged: they are of clients")
-    assert reason.endswith("--memory 198MB has room")
-    assert found["counts"]["events"] == 160_000
-    code, out, _ = check(path, *asked, "--memory", "10GB")
-    assert code == 1, "the busy client got 1,000 in a second"
+
+
+def test_a_request_that_is_twice_in_a_client_that_does_not_fit_is_found(
+    check, busy, tmp_path_factory
+):
+    rows = read_log(busy())
+    rows.append(replace(rows[99], sent_ns=rows[99_000].sent_ns + 1, received_ns=10**12))
+    path = tmp_path_factory.mktemp("twice") / "twice.parquet"
+    with open_log_writer(path, rows.metadata) as writer:
+        writer.write(rows)
+    code, _, err = check(path, "--policy", "1 per 1s", *MEMORY)
+    assert code == 65
+    assert "sequence 99 is there a second time" in err
 
 
 def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_path_factory):

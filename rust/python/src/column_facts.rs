@@ -20,6 +20,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(first_below_0, module)?)?;
     module.add_function(wrap_pyfunction!(first_repeated, module)?)?;
     module.add_function(wrap_pyfunction!(parts_of, module)?)?;
+    module.add_function(wrap_pyfunction!(parts_by_time, module)?)?;
     module.add_function(wrap_pyfunction!(by_part, module)?)
 }
 
@@ -162,6 +163,23 @@ fn parts_of<'py>(
         let part =
             (u128::from(digest(word.iter().map(ReadOnlyCell::get))) * u128::from(parts)) >> 64;
         found.extend_from_slice(&(part as u32).to_ne_bytes());
+    }
+    Ok(PyBytes::new(py, &found))
+}
+
+/// The last of the parts that begins by the time of each row, or the first, as bytes of 32-bit integers.
+#[pyfunction]
+fn parts_by_time<'py>(
+    py: Python<'py>,
+    times: Column<i64>,
+    rows: usize,
+    begins: Vec<i64>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let times = times.values(py, rows)?;
+    let mut found = Vec::with_capacity(4 * rows);
+    for row in 0..rows {
+        let part = begins.partition_point(|&begin| begin <= times.at(row));
+        found.extend_from_slice(&(part.saturating_sub(1) as u32).to_ne_bytes());
     }
     Ok(PyBytes::new(py, &found))
 }

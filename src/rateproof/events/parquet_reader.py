@@ -200,7 +200,7 @@ class ParquetLog:
             if name == "key" and not keys:
                 columns[name] = memoryview(bytes(4 * rows)), [b""]
                 continue
-            values = self._text(name, groups)
+            values = self.column(name, groups)
             if name == "outcome":
                 outcome = values
             elif not _is_default(pa, values, name):
@@ -218,7 +218,7 @@ class ParquetLog:
         Raises:
             LogError: as of `read`.
         """
-        pa, values = self._pa, self._text("key", groups)
+        pa, values = self._pa, self.column("key", groups)
         if not self._few_keys:
             return pa.concat_arrays(values.cast(pa.binary()).chunks)
         if not pa.types.is_dictionary(values.type):
@@ -227,7 +227,12 @@ class ParquetLog:
         codes, words = whole.indices.cast(pa.int32()), whole.dictionary.cast(pa.binary())
         return pa.DictionaryArray.from_arrays(codes, words)
 
-    def _text(self, name: str, groups: range) -> Any:
+    def column(self, name: str, groups: range) -> Any:
+        """A column of these row groups as Arrow has it, in chunks.
+
+        Raises:
+            LogError: as of `read`.
+        """
         several = [
             _values(self._pa, file.read_row_groups(own, [name]).column(0), name, self._name)
             for file, own in self._own(groups)

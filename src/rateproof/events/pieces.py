@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from rateproof.errors import LogError
-from rateproof.events.columns import NULL
+from rateproof.events.facts import Facts, Stretch
 from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
-from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
@@ -40,7 +38,8 @@ class _Elsewhere(dict[str, Any]):
 class Pieces(EventLog):
     """A log in files, each of which has all requests of its keys; the whole is never in memory.
 
-    A row is named by its piece and its place there.
+    A key that does not fit in memory has several, each with a stretch of its time. A row is named by
+    its piece and its place there.
 
     Args:
         files: the files of each piece that has requests, by its number: one or more, in order.
@@ -56,7 +55,7 @@ class Pieces(EventLog):
     def __init__(
         self,
         files: Mapping[int, Sequence[Path]],
-        facts: "Facts",
+        facts: Facts,
         metadata: Mapping[str, Any],
         say: Callable[[str], None] = _silent,
         *,
@@ -93,8 +92,31 @@ class Pieces(EventLog):
 
     @property
     def most_rows(self) -> int:
-        """Requests of the largest piece."""
-        return max(self._facts.of_piece.values())
+        """Requests of the largest piece, or of a key that has several."""
+        return max(sum(of for _, of in own) for own in self._facts.alone())
+
+    @property
+    def longest_ns(self) -> int:
+        """The longest time that any answer took."""
+        return max((of.longest_ns or 0 for of in self._facts.kinds.values()), default=0)
+
+    @property
+    def reach_ns(self) -> int:
+        """The time before and after it for which a stretch of a key is read with all that was sent."""
+        found: int = self.metadata.get("reach_ns", 0)
+        return found
+
+    def reach(self, reach_ns: int) -> None:
+        """Have it so long, or longer."""
+        self.metadata["reach_ns"] = max(reach_ns, self.reach_ns)
+
+    def stretch(self, number: int) -> Stretch | None:
+        """The stretch that a piece is of a key; None where it has all of its keys."""
+        return self._facts.stretch(number, self.reach_ns)
+
+    def rows_of(self, number: int) -> int:
+        """Requests of a piece, or of a key that has several."""
+        return sum(self._facts.of_piece[own] for own in self._facts.of_key(number))
 
     def leave_out(self, most_rows: int, hint: str) -> None:
         """Leave out the pieces with more rows than that; `hint` says what would have room."""
@@ -103,12 +125,19 @@ class Pieces(EventLog):
     @property
     def unjudged(self) -> str | None:
         """The requests that are left out, in a sentence; None where none are."""
-        rows = sum(of for of in self._facts.of_piece.values() if not self._facts.fits(of))
-        if not rows:
+        judged, facts = self.judged, self._facts
+        rows = sum(of for number, of in facts.of_piece.items() if number not in judged)
+        apart = sum(judged[number] for number in facts.stretches if number in judged)
+        if not rows + apart:
             return None
+        told = []
+        if rows:
+            told.append(f"{rows:,} requests were not judged")
+        if apart:
+            told.append(f"{apart:,} requests were judged in stretches of time, not together")
         return (
-            f"{rows:,} requests were not judged: they are of clients with so many that these do "
-            f"not fit in memory; {self._facts.hint}"
+            f"{' and '.join(told)}: they are of clients with so many that these do not fit in "
+            f"memory; {self._facts.hint}"
         )
 
     def spread(self, work: "Callable[[Pieces, int], Found]", question: object) -> Iterator[Found]:
@@ -126,8 +155,8 @@ class Pieces(EventLog):
         progress, done = Progress("judging", len(self), self._say), 0
         run = self._in_turn if self.run is None else self.run
         asked = sha256(f"{question!r} {json.dumps(self.metadata)}".encode()).hexdigest()
-        left = list[int]()
-        for number, rows in self.judged.items():
+        left, judged = list[int](), self.judged
+        for number, rows in judged.items():
             kept = None if self._place is None else self._place.kept(f"{asked}-{number}")
             if kept is None:
                 left.append(number)
@@ -138,7 +167,7 @@ class Pieces(EventLog):
             if self._place is not None:
                 self._place.keep(f"{asked}-{number}", found)
             yield found
-            done += self.judged[number]
+            done += judged[number]
             progress.at(done)
 
     def _in_turn(
@@ -157,11 +186,29 @@ class Pieces(EventLog):
     def judged(self) -> dict[int, int]:
         """The requests of each piece that is not left out, by its number."""
         return {
-            number: rows for number, rows in self._facts.of_piece.items() if self._facts.fits(rows)
+            number: rows
+            for number, rows in self._facts.of_piece.items()
+            if self._facts.fits(self._read_with(number))
         }
 
+    def _read_with(self, number: int) -> int:
+        """Rows that are read for a piece."""
+        stretch = self.stretch(number)
+        numbers = [number] if stretch is None else stretch.numbers
+        return sum(self._facts.of_piece[own] for own in numbers)
+
+    def own(self, number: int) -> EventLog:
+        """The requests of one piece, and of a stretch its own.
+
+        Raises:
+            LogError: it is damaged or gone.
+        """
+        if self.stretch(number) is None:
+            return self.piece(number)
+        return self._whole(number, self.files[number], self._facts.of_piece[number])
+
     def piece(self, number: int) -> EventLog:
-        """The requests of one piece; the last one is kept.
+        """The requests of one piece, of a stretch with those around it; the last one is kept.
 
         Raises:
             LogError: it is damaged or gone, or has a request twice.
@@ -172,17 +219,29 @@ class Pieces(EventLog):
         return self._last[1]
 
     def _read(self, number: int) -> EventLog:
-        name = f"piece {number} of {len(self.files)} that the log was split into"
+        stretch = self.stretch(number)
+        numbers = [number] if stretch is None else stretch.numbers
+        files = [file for own in numbers for file in self.files[own]]
+        log = self._whole(number, files, self._read_with(number))
+        name = self._name(number)
+        refuse_repeated(log, name)
+        refuse_equal_rows(log, name)
+        return log
+
+    def _name(self, number: int) -> str:
+        return f"piece {number} of {len(self.files)} that the log was split into"
+
+    def _whole(self, number: int, files: Sequence[Path], rows: int) -> EventLog:
+        """The rows of these files, so many."""
+        name = self._name(number)
         try:
-            log = read_parquet(*self.files[number])
+            log = read_parquet(*files)
         except (OSError, LogError) as error:
             told = error.message if isinstance(error, LogError) else error.strerror
             problem = f"{name} was damaged or removed meanwhile: {told}"
             raise LogError(problem, "the log itself is as it was: check it again") from error
-        if len(log) != self._facts.of_piece[number]:
+        if len(log) != rows:
             raise LogError(f"{name} has lost requests meanwhile", "check the log again")
-        refuse_repeated(log, name)
-        refuse_equal_rows(log, name)
         return log.noting(**self.metadata)
 
     def name_of(self, number: int, row: int) -> int:
@@ -195,61 +254,3 @@ class Pieces(EventLog):
 
     def __getitem__(self, index: int) -> Event:
         return self.piece(index >> 40)[index & (1 << 40) - 1]
-
-
-@dataclass(slots=True)
-class Facts:
-    """The facts of a whole log, known once each of its rows was seen."""
-
-    rows: int = 0
-    kinds: dict[AnswerKind, Tally] = field(default_factory=dict)
-    run: int | None = None
-    numbered: bool = False
-    distinct: dict[str, set[int]] = field(default_factory=lambda: {"bytes": set()})
-    of_piece: dict[int, int] = field(default_factory=dict)
-    undecided: set[int] = field(default_factory=set)
-    most_rows: int | None = None  # of a piece that is judged
-    hint: str = ""
-
-    def fits(self, rows: int) -> bool:
-        """Tell whether a piece of so many rows is judged."""
-        return self.most_rows is None or rows <= self.most_rows
-
-    @classmethod
-    def of(cls, log: EventLog) -> Self:
-        """The facts of some rows."""
-        told = answers(log)
-        return cls(
-            rows=len(log),
-            kinds=dict(told),
-            numbered=not {0, NULL}.issuperset(log.extremes("sequence") or ()),
-            distinct={"bytes": set(log.distinct("bytes"))},
-            undecided=set(log.metadata.get("undecided_statuses", ())),
-        )
-
-    def add(self, more: Self, name: str) -> None:
-        """Take in the facts of the rows that come next.
-
-        Raises:
-            LogError: the log is of several runs.
-        """
-        self.rows += more.rows
-        for answer, (times, longest_ns) in more.kinds.items():
-            known, longest = self.kinds.get(answer, Tally(0, None))
-            both = [one for one in (longest, longest_ns) if one is not None]
-            self.kinds[answer] = Tally(known + times, max(both, default=None))
-        runs = {answer.run for answer in self.kinds}
-        if len(runs) > 1:
-            raise LogError(
-                f"{name} has several runs, and does not fit in memory as a whole",
-                "a log that is judged in pieces is of one run; or give it more --memory",
-            )
-        (self.run,) = runs
-        self.numbered |= more.numbered
-        self.distinct["bytes"] |= more.distinct["bytes"]
-        self.undecided |= more.undecided
-
-    def noted(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """The metadata of the whole log, with what rows showed of it."""
-        undecided = sorted(self.undecided)
-        return {**metadata, "undecided_statuses": undecided} if undecided else dict(metadata)

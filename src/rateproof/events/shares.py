@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 from rateproof import linux
 from rateproof.cluster import Cluster
 from rateproof.errors import CannotWrite, LogError
+from rateproof.events.facts import Facts, Part
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import LONG
 from rateproof.events.log import EventLog
 from rateproof.events.parquet_reader import opened
-from rateproof.events.pieces import Facts, Pieces
+from rateproof.events.pieces import Pieces
 from rateproof.events.places import remove
 from rateproof.events.progress import Progress
 from rateproof.events.splitter import (
@@ -189,18 +190,18 @@ def _that_fit(
     cluster: Cluster, asked: Asked, pieces: Iterable[Sequence[tuple[Path, int]]], facts: Facts
 ) -> dict[int, Sequence[Path]]:
     """Every piece by its number, those that do not fit in memory split again."""
-    fit: list[tuple[Sequence[Path], int]] = []
+    fit: list[tuple[Sequence[Path], Part]] = []
     large: list[Sequence[Path]] = []
     for parts in pieces:
         files, rows = [path for path, _ in parts], sum(rows for _, rows in parts)
         if rows <= fitting(asked.memory):
-            fit.append((files, rows))
+            fit.append((files, Part(files[0], rows)))
         else:
             large.append(files)
     again = (cluster.submit(split_again, asked, files) for files in large)
     for _, (_, smaller) in sorted(cluster.results(again)):
-        fit += [([path], rows) for path, rows in smaller]
-    facts.of_piece = {number: rows for number, (_, rows) in enumerate(fit)}
+        fit += [([part.path], part) for part in smaller]
+    facts.keep([part for _, part in fit])
     return {number: files for number, (files, _) in enumerate(fit)}
 
 
@@ -232,8 +233,8 @@ def split_turn(
     return splitter.closed(), splitter.facts
 
 
-def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[tuple[Path, int]]]:
-    """Split a piece that does not fit in memory: no file with two keys is larger then.
+def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[Part]]:
+    """Split a piece that does not fit in memory, see `Splitter.split_again`.
 
     Raises:
         LogError: it is damaged or gone.

@@ -14,15 +14,17 @@ from typing import Any, Final
 from rateproof import __version__, linux
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite, InvalidArgument
+from rateproof.events.facts import Facts, Part
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import COLUMNS, EventLog
 from rateproof.events.parquet import array_of, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
-from rateproof.events.pieces import WHERE, Facts, Pieces
+from rateproof.events.pieces import WHERE, Pieces
 from rateproof.events.places import to_write
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
+from rateproof.events.stretches import beginnings, refuse_repeated_apart
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.output import printable
 
@@ -37,6 +39,8 @@ _BASE: Final = 180_000_000
 """Memory of the program itself."""
 
 _MOST_PIECES: Final = 256
+_STRETCHES: Final = 32
+"""Stretches of a key that does not fit for each that would: one is looked at with those around it."""
 _DISK_A_ROW: Final = 40
 _MEGABYTE: Final = 1_000_000
 
@@ -117,7 +121,8 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
     if noted is None:
         return None
     most, files, facts, metadata = noted
-    if any(fitting(memory) < rows <= most for rows in facts.of_piece.values()):
+    rows_of = [sum(rows for _, rows in own) for own in facts.alone()]
+    if any((fitting(memory) < rows) != (most < rows) for rows in rows_of):
         return None  # what is larger than that is of one key
     say(
         f"{facts.rows:,} requests are in {len(facts.of_piece)} pieces in {place.folder} already, "
@@ -283,13 +288,12 @@ class Splitter:
         Raises:
             CannotWrite: the disk is full.
         """
-        rows = dict(fit for piece in self.closed().values() for fit in self._that_fit(*piece))
+        parts = [fit for piece in self.closed().values() for fit in self._that_fit(*piece)]
         self._pa.default_memory_pool().release_unused()
         facts, told = self.facts, self.facts.noted(metadata)
-        facts.of_piece = dict(enumerate(rows.values()))
-        files = {number: (path,) for number, path in enumerate(rows)}
+        files = facts.keep(parts)
         most = facts.rows if self._memory is None else fitting(self._memory)
-        self._place.note(rows, (most, files, facts, told))
+        self._place.note([part.path for part in parts], (most, files, facts, told))
         return Pieces(files, facts, told, say, place=self._place)
 
     def closed(self) -> dict[int, tuple[Path, int]]:
@@ -298,21 +302,28 @@ class Splitter:
             self._write(writer.close)
         return {number: (self._file(number), rows) for number, rows in sorted(self._rows.items())}
 
-    def _that_fit(self, path: Path, rows: int) -> list[tuple[Path, int]]:
+    def _that_fit(self, path: Path, rows: int) -> list[Part]:
         """A piece that fits in memory, or what it is split into: none with two keys is larger."""
         if self._memory is None or rows <= fitting(self._memory):
-            return [(path, rows)]
+            return [Part(path, rows)]
         with opened(path) as log:
             found = [] if log is None else self.split_again(log, path.stem, self._memory)
         path.unlink()
         return found
 
-    def split_again(self, log: ParquetLog, name: str, memory: int) -> list[tuple[Path, int]]:
-        """Put as many keys of a piece together as fit; one that does not fit is alone."""
+    def split_again(self, log: ParquetLog, name: str, memory: int) -> list[Part]:
+        """Put as many keys of a piece together as fit; one that does not fit is split by time.
+
+        Raises:
+            LogError: it is damaged, or has a request twice.
+            CannotWrite: the disk is full.
+        """
         pa, most, several = self._pa, fitting(memory), [*turns(log.groups, rows_at_once(memory))]
         each = [log.keys(groups).cast(pa.binary()).value_counts() for groups in several]
         counted = pa.concat_tables(map(pa.Table.from_struct_array, each)).group_by("values")
         known = counted.aggregate([("counts", "sum")])
+        if len(known) == 1:
+            return self._by_time(log, name, memory)
         parts, held = array("i"), 0
         for count in known["counts_sum"].to_pylist():
             begin = not parts or held + count > most
@@ -325,7 +336,26 @@ class Splitter:
             own = pa.compute.index_in(keys.cast(pa.binary()), known["values"].combine_chunks())
             of = _numbers(part_of.take(own))
             finer.share_out(rows, keys, of, array_of(pa, rows, WHERE).take)
-        return [*finer.closed().values()]
+        found = list[Part]()
+        again = Splitter(self._place, 1, self.name, memory)
+        for path, held in finer.closed().values():
+            found += again._that_fit(path, held)
+        return found
+
+    def _by_time(self, log: ParquetLog, name: str, memory: int) -> list[Part]:
+        """The requests of a key in stretches of time, so small that several fit."""
+        several = [*turns(log.groups, rows_at_once(memory))]
+        refuse_repeated_apart(log, several, 4 * rows_at_once(memory), self.name)
+        each = max(1, fitting(memory) // _STRETCHES, log.rows // (_MOST_PIECES - _STRETCHES))
+        begins = beginnings(log, several, each)
+        finer = Splitter(self._place, len(begins), self.name, prefix=f"{name}-")
+        for groups in several:
+            rows, keys = log.read(groups, keys=False), log.keys(groups)
+            parts = self._native.parts_by_time(rows.stored("sent_ns"), len(rows), begins)
+            where = array_of(self._pa, rows, WHERE).take
+            finer.share_out(rows, keys, memoryview(parts).cast("i"), where)
+        closed = finer.closed()
+        return [Part(*closed[place], place, begins[place]) for place in sorted(closed)]
 
     def _write(self, work: Callable[[], None]) -> None:
         try:

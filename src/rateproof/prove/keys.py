@@ -7,12 +7,16 @@ from itertools import compress, count
 
 from rateproof.clock import Interval
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
+from rateproof.events.facts import Stretch
 from rateproof.events.judged import answers, marks_told
 
 _MARKS = ("status", "retry_after_s", "ratelimit_remaining")
 _NAMES = ("sent_ns", "received_ns", "outcome", "done_ns", "error")
-_UNMARKED = [503, None, None]
-_NO_MARK = (None, 503)
+UNMARKED = 503
+"""The one status of a rejection that is no mark of the limiter by itself."""
+
+_UNMARKED = [UNMARKED, None, None]
+_NO_MARK = (None, UNMARKED)
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class KeyLog:
         admitted_rows: rows of `admitted`.
         rejected_rows: rows of `rejected`.
         unknown_rows: rows of `unknown`.
+        stretch: which of its requests these are, where they are not all.
     """
 
     key: bytes
@@ -42,6 +47,7 @@ class KeyLog:
     admitted_rows: list[int] = field(default_factory=list)
     rejected_rows: list[int] = field(default_factory=list)
     unknown_rows: list[int] = field(default_factory=list)
+    stretch: Stretch | None = None
 
     @property
     def requests(self) -> int:
@@ -192,6 +198,16 @@ class Counts:
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+def counts_of(log: EventLog, keys: int, *, marked: bool) -> Counts:
+    """Count requests, of so many keys, where it is known whether the limiter marks its rejections."""
+    kinds = {ADMITTED: 0, REJECTED: 0, UNKNOWN: 0}
+    for of, found in answers(log).items():
+        bare = marked and of.outcome == REJECTED and of.status == UNMARKED and not of.marked
+        known = of.answered and not bare and of.outcome in kinds
+        kinds[of.outcome if known else UNKNOWN] += found.times
+    return Counts(keys, len(log), *kinds.values())
 
 
 def fresh(log: EventLog) -> bool:

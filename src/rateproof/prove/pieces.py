@@ -15,7 +15,16 @@ from rateproof.events.judged import answers, columns_of
 from rateproof.events.pieces import WHERE, Pieces
 from rateproof.policy import Policy
 from rateproof.prove.headers import MOST_FINDINGS, FalseStatement, Headers, all_headers, headers_of
-from rateproof.prove.keys import Counts, KeyLog, digest, marks_rejections, observe
+from rateproof.prove.keys import (
+    UNMARKED,
+    Counts,
+    KeyLog,
+    counts_of,
+    digest,
+    marks_rejections,
+    observe,
+)
+from rateproof.prove.over_admission.gaps import Stair
 from rateproof.prove.power.pressure import (
     MOST_CALLS,
     ClosestCall,
@@ -24,10 +33,9 @@ from rateproof.prove.power.pressure import (
     unpressed,
 )
 from rateproof.prove.screen import Rows, Survey, Suspect, rules_of
-from rateproof.prove.wrong_rejection.rules import Judgement
+from rateproof.prove.wrong_rejection.rules import Judgement, horizon_ns
 
 _KEPT_ROWS = 200_000
-_UNMARKED = 503
 _ORDERS = ("densest", "closest", "busiest")
 
 
@@ -35,7 +43,7 @@ def _longest_of(log: EventLog, *, marked: bool) -> int | None:
     """The longest way from sending to answer in a whole log; None where an answer was lost."""
     longest = 0
     for of, found in answers(log).items():
-        bare = marked and of.outcome == REJECTED and of.status == _UNMARKED and not of.marked
+        bare = marked and of.outcome == REJECTED and of.status == UNMARKED and not of.marked
         if of.outcome == UNKNOWN or bare or not of.answered:
             return None
         longest = max(longest, found.longest_ns or 0)
@@ -76,6 +84,9 @@ class Question:
         """The question, with what has to be known of the whole log; its pieces are told so too."""
         marked = pieces.metadata["marked_rejections"] = marks_rejections(pieces)
         whole = replace(judgement, longest_ns=_longest_of(pieces, marked=marked))
+        spans_ns = [Stair.of(quota).span_ns(1) for quota in policy.quotas]
+        last_ns = max(*spans_ns, horizon_ns(judgement.rules(tolerance)))
+        pieces.reach(2 * (last_ns + pieces.longest_ns))
         return cls(policy, tolerance, whole, marked, over_admission, headers)
 
 
@@ -92,6 +103,10 @@ class NamedKey:
     digest: int
     code: int
     key: bytes
+
+
+_Leading = tuple[int, int, int, int, NamedKey]
+"""Rank, digest, quota and piece of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +185,8 @@ def survey_piece(
     Raises:
         LogError: the piece cannot be read, or its times are too far apart.
     """
-    log, judgement = pieces.piece(number), question.judgement
+    log, stretch = pieces.piece(number), pieces.stretch(number)
+    judgement = question.judgement.within(stretch, question.tolerance)
     by_key = core.required_native("a log in pieces").ByKey.of(columns_of(log))
     if by_key is None:
         raise LogError("the log cannot be judged in pieces: its times are too far apart")
@@ -179,7 +195,7 @@ def survey_piece(
     rules |= {"longest_ns": (judgement.longest_ns,)}
     found = by_key.screen(rules, threads or linux.processors())
     told: Headers | None = None
-    if question.headers:
+    if question.headers and stretch is None:
         told = headers_of(
             log,
             question.policy,
@@ -194,6 +210,17 @@ def survey_piece(
         codes = {key: code for code, key in enumerate(words)}
         stated = [codes[one.key] for one in told.findings]
         told = replace(told, findings=tuple(_placed(pieces, log, one) for one in told.findings))
+    counts = Counts(
+        found["keys"],
+        len(log),
+        *(found[name] for name in ("admitted", "rejected", "unknown", "judged")),
+    )
+    if stretch is not None:
+        first = int(stretch.from_ns is None)
+        counts = counts_of(pieces.own(number), first, marked=question.marked)
+        counts = replace(counts, judged=found["judged"])
+        found["busiest"] = [(*of, -pieces.rows_of(number)) for *of, _ in found["busiest"]]
+        _forget_wide(found, pieces.reach_ns, question.policy)
     leading = [code for order in _ORDERS for code, *_ in found[order]]
     looked_at = dict.fromkeys([*leading, *(code for code, *_ in found["suspects"])])
     pressing = [of[-1] for of in found["pressure"] if of[-1] is not None]
@@ -201,11 +228,7 @@ def survey_piece(
     keys = {code: NamedKey(digest(words[code]), code, words[code]) for code in named}
     return PieceSurvey(
         number,
-        Counts(
-            found["keys"],
-            len(log),
-            *(found[name] for name in ("admitted", "rejected", "unknown", "judged")),
-        ),
+        counts,
         found["wrong_if_exact"],
         found["wrong_if_unknown"],
         [(keys[code], broken, tuple(costs)) for code, broken, *costs in found["suspects"]],
@@ -218,6 +241,16 @@ def survey_piece(
         [keys[code] for code in stated],
         _kept(pieces, number, [*looked_at], marked=question.marked),
     )
+
+
+def _forget_wide(found: dict[str, Any], reach_ns: int, policy: Policy) -> None:
+    """Leave out how close admissions came that lie farther apart than a stretch shows all of."""
+    found["pressure"] = [
+        (*of[:3], None if of[3] is not None and of[3] > reach_ns else of[3], *of[4:])
+        for of in found["pressure"]
+    ]
+    windows = [Stair.of(quota).span_ns(1) for quota in policy.quotas]
+    found["closest"] = [of for of in found["closest"] if windows[of[1]] + of[2] <= reach_ns]
 
 
 def _placed(pieces: Pieces, log: EventLog, one: FalseStatement) -> FalseStatement:
@@ -246,6 +279,7 @@ def _named(pieces: Pieces, number: int, key: KeyLog) -> KeyLog:
     name = partial(pieces.name_of, number)
     return replace(
         key,
+        stretch=pieces.stretch(number),
         admitted_rows=list(map(name, key.admitted_rows)),
         rejected_rows=list(map(name, key.rejected_rows)),
         unknown_rows=list(map(name, key.unknown_rows)),
@@ -271,14 +305,16 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
     """The survey of a whole log from those of all its pieces, in any order."""
     policy, several = question.policy, sorted(surveys, key=lambda one: one.number)
     leaders = {
-        order: sorted(
-            (
-                (rank, key.digest, quota, one.number, key)
-                for one in several
-                for rank, key, quota in one.leaders[order]
-            ),
-            key=itemgetter(0, 1, 2),
-        )[:MOST_CALLS]
+        order: _first_of_each_key(
+            sorted(
+                (
+                    (rank, key.digest, quota, one.number, key)
+                    for one in several
+                    for rank, key, quota in one.leaders[order]
+                ),
+                key=itemgetter(0, 1, 2),
+            )
+        )
         for order in _ORDERS
     }
     leading = {(number, key.code) for of in leaders.values() for *_, number, key in of}
@@ -290,9 +326,12 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
         if (one.number, code) in leading or (one.number, code) in suspected
     }
     key_log = _Keys(pieces, question.marked, kept).key_log
-    pressed = first_of_each(
-        *([(number, key.code) for *_, number, key in leaders[order]] for order in _ORDERS)
-    )
+    pressed = first_of_each(*([key.key for *_, key in leaders[order]] for order in _ORDERS))
+    where = {
+        key.key: (number, key.code)
+        for order in reversed(_ORDERS)
+        for *_, number, key in leaders[order]
+    }
     return Survey(
         counts=sum((one.counts for one in several), Counts()),
         pressure=tuple(
@@ -318,9 +357,17 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
             ClosestCall.of(key.key, policy, quota, margin_ns)
             for margin_ns, _, quota, _, key in leaders["closest"]
         ),
-        pressed=[partial(key_log, number, code) for number, code in pressed],
+        pressed=[partial(key_log, *where[key]) for key in pressed],
         headers=_all_headers(several),
     )
+
+
+def _first_of_each_key(ranked: Iterable[_Leading]) -> list[_Leading]:
+    """The first few; a key that has several pieces is there once."""
+    first = dict[bytes, _Leading]()
+    for one in ranked:
+        first.setdefault(one[-1].key, one)
+    return list(first.values())[:MOST_CALLS]
 
 
 def _all_headers(several: Sequence[PieceSurvey]) -> Headers | None:

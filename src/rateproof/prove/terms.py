@@ -45,7 +45,7 @@ class Cause:
         UNTESTED: a quota was not tested.
         INVALID_RUN: the load was not sent as planned.
         LOG_CUT_OFF: requests are missing: one may be the reason of a rejection, or an excess.
-        TOO_LARGE: clients with more requests than fit in memory were not judged: `--memory`.
+        TOO_LARGE: clients with more requests than fit in memory were not judged as a whole: `--memory`.
         NO_RUN: nothing was sent.
         NOTHING_ADMITTED: no answer comes from a limiter that admits anything.
         ONLY_ELSEWHERE: but for rejections only redirects and client errors were answered.

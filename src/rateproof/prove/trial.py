@@ -56,13 +56,15 @@ class Trial:
         self.denied_count |= any(quota.record.counts_denied for quota in self.policy.quotas)
         self.fresh = fresh(self.log)
         self.cut_off = cut_off(self.log)
+        known = covered(self.log)
         judgement = Judgement(
             self.policy,
             self.fresh,
             self.cut_off,
             denied_count=self.denied_count,
             only=only,
-            **covered(self.log),
+            since_ns=known.get("since_ns"),
+            until_ns=known.get("until_ns"),
         )
         asked = (self.log, self.policy, self.tolerance, judgement)
         over = OVER_ADMISSION in claims
@@ -113,9 +115,13 @@ class Trial:
                 continue
             key, budget = (suspect.broken or suspect.load)(), self.budget
             breach = self._breach(key, key.admitted, self._model, doubts)
-            if breach is not None:
-                found.append((key, breach, budget, suspect.number))
-        found.sort(key=lambda one: (len(one[1].core), -one[1].slack_ns, one[3]))
+            if breach is None:
+                continue
+            one = key, breach, budget, suspect.number
+            if found and _same_key(key, found[-1][0]):
+                one = min(found.pop(), one, key=_plainness)
+            found.append(one)
+        found.sort(key=_plainness)
         # Of a log in pieces, every piece is read once.
         shown: dict[int, Evidence] = {}
         for at in sorted(range(len(found)), key=lambda at: found[at][0].admitted_rows[0]):
@@ -185,7 +191,10 @@ class Trial:
         """Tell whether its admissions are all hits that the limiter ever counted of a key."""
         # Of several quotas, one may have counted what another rejected.
         counted = key.unknown or (len(self.policy.quotas) > 1 and key.rejected)
-        return self._judgement.whole and not counted
+        return self._of(key).whole and not counted
+
+    def _of(self, key: KeyLog) -> Judgement:
+        return self._judgement.within(key.stretch, self.tolerance)
 
     def sensitivity(self, *, windows: bool, fresh: bool | None = None) -> tuple[Sensitivity, ...]:
         """The least excess that the keys which pressed hardest could have shown.
@@ -212,7 +221,7 @@ class Trial:
 
         See `Judgement.known_ns`.
         """
-        known_ns = self._judgement.known_ns(key)
+        known_ns = self._of(key).known_ns(key)
         since_ns = 2**63 if known_ns is None else known_ns
         return replace(
             key,
@@ -224,17 +233,25 @@ class Trial:
 
     def wrong_rejections(self) -> Iterator[Evidence]:
         """One piece of evidence for each key that was certainly rejected without need."""
-        found = []
+        found: list[tuple[int, Evidence]] = []
+        before: tuple[KeyLog, tuple[int, Interval, int]] | None = None
         for suspect in self.survey.suspects:
             if not suspect.wrong:
                 continue
             key = suspect.load()
             wrong = self._wrong(key, self.tolerance)
-            if wrong:
-                # The emptiest window is the plainest evidence, of equal ones the first in time.
-                order = [(one.most, key.rejected[one.index], one.index) for one in wrong]
-                plainest = wrong[order.index(min(order))]
-                found.append((suspect.number, self._wrong_rejection(key, plainest)))
+            if not wrong:
+                continue
+            # The emptiest window is the plainest evidence, of equal ones the first in time.
+            order = [(one.most, key.rejected[one.index], one.index) for one in wrong]
+            least = min(order)
+            if before is not None and _same_key(key, before[0]):
+                if before[1] <= least:
+                    continue
+                found.pop()
+            before = key, least
+            plainest = wrong[order.index(least)]
+            found.append((suspect.number, self._wrong_rejection(key, plainest)))
         return _in_order(found)
 
     def wrong_together(self, doubts: Doubts) -> Iterator[Evidence]:
@@ -242,13 +259,15 @@ class Trial:
 
         For a log against which nothing plainer was found.
         """
-        explained = []
+        explained: list[tuple[int, Evidence]] = []
         for suspect in self._suspects():
             # What is known of all rejections of a key may not be so of some alone.
             if self._judgement.only is None and self._clears(suspect.joint):
                 continue
             key = suspect.load()
-            found, spent = self._together(key, self._judgement)
+            if explained and key.stretch is not None and explained[-1][1].key == key.key:
+                continue
+            found, spent = self._together(key, self._of(key))
             self.budget -= spent
             if isinstance(found, Exhausted):
                 doubts.exhausted += 1
@@ -264,6 +283,8 @@ class Trial:
         for key in (suspect.load() for suspect in self.survey.suspects):
             if key.key not in keys:
                 continue
+            if key.stretch is not None:
+                return False  # who was cleared is not asked here
             judged = judgement.judged(key, self.tolerance)
             if judgement.wrong(key, judged, self.tolerance):
                 return False
@@ -295,13 +316,14 @@ class Trial:
     def _wrong(
         self, key: KeyLog, tolerance: Tolerance, *, unknown: bool = True
     ) -> list[WrongRejection]:
-        indices = self._judgement.judged(key, self.tolerance)
-        return self._judgement.wrong(key, indices, tolerance, unknown=unknown)
+        judgement = self._of(key)
+        indices = judgement.judged(key, self.tolerance)
+        return judgement.wrong(key, indices, tolerance, unknown=unknown)
 
     def _wrong_rejection(self, key: KeyLog, wrong: WrongRejection) -> Evidence:
         return self._exhibits.wrong_rejection(
             key,
-            self._judgement.counted(key, wrong, self.tolerance),
+            self._of(key).counted(key, wrong, self.tolerance),
             [key.rejected_rows[wrong.index]],
             quota=wrong.quota,
             rule=self._judgement.rules(EXACT)[wrong.quota],
@@ -320,6 +342,16 @@ class Trial:
             rule=self._judgement.rules(EXACT)[longest],
             seen=None,
         )
+
+
+def _same_key(one: KeyLog, other: KeyLog) -> bool:
+    """True of two stretches of one key."""
+    return one.stretch is not None and one.key == other.key
+
+
+def _plainness(found: tuple[KeyLog, Breach, int, int]) -> tuple[int, int, int]:
+    _, breach, _, number = found
+    return len(breach.core), -breach.slack_ns, number
 
 
 def _in_order(found: list[tuple[int, Evidence]]) -> Iterator[Evidence]:

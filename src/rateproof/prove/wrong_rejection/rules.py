@@ -6,9 +6,10 @@ been decided. What fills a quota is in `rateproof.prove.wrong_rejection.fullness
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rateproof.clock import Tolerance
+from rateproof.events.facts import Stretch
 from rateproof.policy import Policy
 from rateproof.prove.keys import KeyLog
 from rateproof.prove.wrong_rejection.fullness import BucketRule, Rule, rules_of
@@ -41,7 +42,12 @@ def covered_from_ns(known_ns: int, rules: Sequence[Rule]) -> int:
     What was decided from `known_ns` on is in the log: a whole window later, what was
     decided before no longer matters.
     """
-    return known_ns + max(rule.horizon_ns for rule in rules)
+    return known_ns + horizon_ns(rules)
+
+
+def horizon_ns(rules: Sequence[Rule]) -> int:
+    """After how long nothing matters to a rejection any more."""
+    return max((rule.horizon_ns for rule in rules), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,34 @@ class Judgement:
     only: frozenset[int] | None = None  # rows of the rejections to judge; None: all
     since_ns: int | None = None  # from when on the log has every request, where that is known
     until_ns: int | None = None  # rejections sent from here on are not judged
+    part: bool = False  # whether it is of a stretch of a key
 
     @property
     def whole(self) -> bool:
         """Tell whether the log has all that the limiter ever decided."""
-        return self.fresh and not self.cut_off and self.since_ns is None
+        return self.fresh and not self.cut_off and self.since_ns is None and not self.part
+
+    def within(self, stretch: Stretch | None, tolerance: Tolerance) -> "Judgement":
+        """The terms for a stretch of a key, of which its own rejections are judged; None: the same.
+
+        It was read with all that was decided a horizon before. An answer that was lost may have been
+        admitted at any time since, so where there are some only the first stretch has all that counts.
+        """
+        if stretch is None:
+            return self
+        until_ns = min(
+            (t for t in (self.until_ns, stretch.until_ns) if t is not None), default=None
+        )
+        if stretch.from_ns is None:
+            return replace(self, until_ns=until_ns, part=True)
+        if self.longest_ns is None:
+            return replace(self, until_ns=stretch.first_ns, part=True)
+        since_ns = stretch.from_ns - horizon_ns(self.rules(tolerance))
+        if self.since_ns is not None:
+            since_ns = max(since_ns, self.since_ns)
+        elif not self.fresh:
+            since_ns = max(since_ns, stretch.first_ns + self.longest_ns)
+        return replace(self, fresh=False, since_ns=since_ns, until_ns=until_ns, part=True)
 
     def known_ns(self, key: KeyLog) -> int | None:
         """Return from when on the log has every request of a key that is not fresh.

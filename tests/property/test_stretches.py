@@ -1,0 +1,108 @@
+"""A client that does not fit in memory is judged in stretches of its time, never otherwise than as a whole."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, judged, pieces, splitter
+from rateproof.events.parquet_reader import opened, read_parquet
+from rateproof.events.splitter import Splitter, split
+from rateproof.events.workplace import Workplace
+from rateproof.prove import (
+    CLAIMS,
+    CONSISTENT,
+    INCONCLUSIVE,
+    OVER_ADMISSION,
+    VIOLATED,
+    WRONG_REJECTION,
+    judge,
+)
+from tests.property.test_pieces import elsewhere, file_of
+from tests.property.test_screen import decide, random_policy
+from tests.samples import samples
+
+pytest.importorskip("rateproof._native", reason="the native core is not built")
+
+
+@pytest.fixture(autouse=True)
+def _every_log_is_long(monkeypatch):
+    """Only long logs are judged in pieces, and times at random are impossible."""
+    monkeypatch.setattr(judged, "LONG", 0)
+    monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
+    for refuse in ("refuse_repeated", "refuse_equal_rows"):
+        monkeypatch.setattr(pieces, refuse, lambda *_: None)
+
+
+def long_log(rng, policy):
+    """A log of a busy client and a calm one, in one run, decided by a sliding log, with few faults."""
+    log, events = EventLog({"fresh_keys": rng.random() < 0.7}), []
+    longest, pace = rng.choice((0, 2, 6, 15)), rng.choice((1, 2, 4))
+    wrong, lost = rng.choice((0, 0, 0.005)), rng.choice((0, 0, 0, 0.01))
+    for key, requests in ((b"busy", rng.choice((60, 120))), (b"calm", 5)):
+        now, admitted = rng.randint(-50, 50), []
+        for _ in range(requests):
+            now += rng.randint(0, 2 * pace) + 80 * (rng.random() < 0.02)
+            took = rng.randint(0, longest)
+            outcome = decide(rng, admitted, now, policy)
+            if rng.random() < wrong:
+                outcome = rng.choice((ADMITTED, REJECTED))
+            status, sent = 200 if outcome == ADMITTED else 429, now - rng.randint(0, took)
+            event = Event(
+                key=key, sent_ns=sent, received_ns=sent + took, status=status, outcome=outcome,
+            )  # fmt: skip
+            if rng.random() < lost:
+                event = replace(event, received_ns=None, status=None, outcome=UNKNOWN)
+            events.append(event)
+    rng.shuffle(events)
+    log.extend(replace(event, sequence=at + 1) for at, event in enumerate(events))
+    return log
+
+
+def in_stretches(path, each, policy, monkeypatch, **options):
+    """The verdict where a key with more requests than `each` is in stretches of about so many."""
+    folder = path.with_suffix(f".{each}")
+    folder.mkdir()
+    monkeypatch.setattr(splitter, "_STRETCHES", 1)
+    with opened(path) as file:
+        memory = splitter._BASE + splitter._BYTES_IN_TURN * each
+        log = split(file, Splitter(Workplace(folder), 1, "log", memory), 50, lambda r: r, print)
+        log.run = elsewhere if each % 2 else log.run
+        return judge(log, policy, **options), len(log._facts.stretches)
+
+
+def test_no_stretch_is_judged_otherwise_than_the_whole(tmp_path, monkeypatch):
+    seen = Counter()
+    for seed in range(samples(20)):
+        rng = random.Random(seed)
+        policy = random_policy(rng)
+        path = file_of(rng, long_log(rng, policy), tmp_path, seed)
+        options = {
+            "claims": rng.choice(
+                (CLAIMS, frozenset({OVER_ADMISSION}), frozenset({WRONG_REJECTION}))
+            ),
+            "tolerance_ppm": rng.choice((500, 0, 100_000)),
+            "denied_count": rng.random() < 0.2,
+            "fresh_keys": rng.random() < 0.2,
+        }
+        whole = judge(read_parquet(path), policy, **options)
+        each = rng.choice((8, 20, 50))
+        verdict, stretches = in_stretches(path, each, policy, monkeypatch, **options)
+        told = seed, each, whole.outcome, whole.reasons, verdict.outcome, verdict.reasons
+        assert verdict.counts == replace(whole.counts, judged=verdict.counts.judged), told
+        assert verdict.counts.judged <= whole.counts.judged, told
+        if verdict.outcome == VIOLATED:
+            assert whole.outcome == VIOLATED, told
+        if verdict.outcome == CONSISTENT:
+            assert whole.outcome == CONSISTENT, told
+        if stretches:
+            seen[verdict.outcome, whole.outcome, options["claims"]] += 1
+            for one, other in zip(verdict.pressure, whole.pressure, strict=True):
+                assert one.provable == other.provable, told
+                assert one.possible == other.possible, told
+                if one.margin_ns is not None or (other.margin_ns or 0) < 0:
+                    assert one.margin_ns == other.margin_ns, told
+                assert one.attempts == other.attempts, told
+    outcomes = Counter(verdict for verdict, _, _ in seen.elements())
+    assert min(outcomes[INCONCLUSIVE], outcomes[VIOLATED]) > 0, seen

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from array import array
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -28,9 +29,12 @@ from rateproof.events import (
 )
 from rateproof.events import workplace as workplaces
 from rateproof.events.judged import LONG
+from rateproof.events.parquet_reader import opened
 from rateproof.events.pieces import Pieces
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
+from rateproof.events.splitter import Splitter
+from rateproof.events.stretches import refuse_repeated_apart
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.folders import scratch
 from rateproof.prove import judge
@@ -290,6 +294,44 @@ def test_what_takes_the_whole_log_is_refused_in_pieces(check, log, option):
     code, _, err = check(log, option, *MEMORY)
     assert code == 64
     assert f"{option.partition('=')[0]} with a log that does not fit in memory" in err
+
+
+def test_what_takes_the_whole_log_is_refused_of_pieces_that_were_left_too(check, log, tmp_path):
+    killed_meanwhile(log, tmp_path)
+    code, _, err = check(log, "--by-key", *MEMORY)
+    assert (code, "--by-key with a log that does not fit in memory" in err) == (64, True)
+    code, _, err = check(log, "--json", *MEMORY)
+    assert (code, "it goes on there" in err) == (1, True), "they are still there"
+
+
+def rows_from(first_ns, numbers):
+    rows = EventLog({})
+    for number in numbers:
+        sent = first_ns + number % 1_000 * MS
+        told = {"status": 200, "outcome": ADMITTED, "sequence": number}
+        rows.append(Event(key=b"a", sent_ns=sent, received_ns=sent + MS, **told))
+    return rows
+
+
+def test_readings_of_two_clocks_are_refused_where_no_part_of_the_log_has_both(tmp_path):
+    parts = Splitter(Workplace(tmp_path), 2, "log")
+    parts.add(rows_from(S, range(1, 9)))
+    with pytest.raises(LogError, match="53 years apart: readings of two clocks"):
+        parts.add(rows_from(1_700_000_000 * S, range(9, 17)))
+
+
+@pytest.mark.parametrize("twice", [[], [2**63 - 4]])
+def test_the_greatest_numbers_there_can_be_are_looked_at_bit_by_bit(tmp_path, twice):
+    path, numbers = tmp_path / "greatest.parquet", range(2**63 - 9, 2**63)
+    with open_log_writer(path, {}) as writer:
+        writer.write(rows_from(S, [*numbers, *twice]))
+    with (
+        opened(path) as log,
+        nullcontext()
+        if not twice
+        else pytest.raises(LogError, match=f"sequence {2**63 - 4} .*is there a second time"),
+    ):
+        refuse_repeated_apart(log, [range(len(log.groups))], 2, "log")
 
 
 def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):

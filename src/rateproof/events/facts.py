@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from rateproof.errors import LogError
 from rateproof.events.columns import NULL
+from rateproof.events.impossible import latest, refuse_years_apart
 from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import EventLog
+
+_NEVER_NS: Final = 2**63 - 1
 
 
 class RowFile(NamedTuple):
@@ -56,6 +59,8 @@ class Facts:
     of_piece: dict[int, int] = field(default_factory=dict)
     stretches: dict[int, tuple[int, int]] = field(default_factory=dict)  # place and beginning
     undecided: set[int] = field(default_factory=set)
+    first_ns: int = _NEVER_NS  # least time of sending
+    latest: dict[str, int] = field(default_factory=dict)  # greatest times, by column
     most_rows: int | None = None  # of a piece that is judged
     hint: str = ""
 
@@ -114,13 +119,15 @@ class Facts:
             numbered=not {0, NULL}.issuperset(log.extremes("sequence") or ()),
             distinct={"bytes": set(log.distinct("bytes"))},
             undecided=set(log.metadata.get("undecided_statuses", ())),
+            first_ns=(log.extremes("sent_ns") or (_NEVER_NS,))[0],
+            latest=latest(log) if len(log) else {},
         )
 
     def add(self, more: Self, name: str) -> None:
         """Take in the facts of the rows that come next.
 
         Raises:
-            LogError: the log is of several runs.
+            LogError: the log is of several runs, or has times that are years apart.
         """
         self.rows += more.rows
         for answer, (times, longest_ns) in more.kinds.items():
@@ -137,6 +144,10 @@ class Facts:
         self.numbered |= more.numbered
         self.distinct["bytes"] |= more.distinct["bytes"]
         self.undecided |= more.undecided
+        self.first_ns = min(self.first_ns, more.first_ns)
+        for column, last_ns in more.latest.items():
+            self.latest[column] = max(last_ns, self.latest.get(column, last_ns))
+        refuse_years_apart(self.first_ns, self.latest, name)
 
     def noted(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """The metadata of the whole log, with what rows showed of it."""

@@ -5,6 +5,7 @@ all had happened within a moment, and rows of two clocks as if they lay years
 apart: either would be judged, and wrongly.
 """
 
+from collections.abc import Mapping
 from math import inf, isnan
 from typing import Final
 
@@ -18,6 +19,7 @@ from rateproof.units import format_seconds
 
 TWO_LOGS: Final = "two logs in one file? check each by itself"
 
+_TIMES: Final = ("sent_ns", "received_ns", "done_ns")
 _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 _MOST_YEARS: Final = 20
 _LEAST_NS: Final = 1_000
@@ -65,16 +67,7 @@ def _refuse_times(log: EventLog, name: str) -> None:
     if first_ns < 0:
         row = log.ints("sent_ns").index(first_ns)
         raise LogError(f"{name}, row {row + 1}: sent_ns is {first_ns}", _FORM)
-    for column in ("sent_ns", "received_ns", "done_ns"):
-        _, last_ns = log.extremes(column) or (0, 0)
-        if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
-            sent, times = log.ints("sent_ns"), log.ints(column)
-            raise LogError(
-                f"{name}: sent_ns is {first_ns} in row {sent.index(first_ns) + 1} and {column} is "
-                f"{last_ns} in row {times.index(last_ns) + 1}, "
-                f"{(last_ns - first_ns) // _YEAR_NS} years apart: readings of two clocks?",
-                _FORM,
-            )
+    refuse_years_apart(first_ns, latest(log), name, log)
     short = log.first_short(_LEAST_NS)
     if short is not None:
         event = log[short]
@@ -90,6 +83,39 @@ def _refuse_times(log: EventLog, name: str) -> None:
             f"{name}: sent_ns {first_ns} is a date in {unit}, and some answers are too fast for nanoseconds",
             f'{_FORM}; if they are that, its name in the metadata says so: "clock": "CLOCK_MONOTONIC"',
         )
+
+
+def latest(log: EventLog) -> dict[str, int]:
+    """The greatest of each kind of time in a log."""
+    return {column: (log.extremes(column) or (0, 0))[1] for column in _TIMES}
+
+
+def refuse_years_apart(
+    first_ns: int, last: Mapping[str, int], name: str, log: EventLog | None = None
+) -> None:
+    """Refuse times that are years apart, as those of two clocks are.
+
+    Args:
+        first_ns: the least time of sending.
+        last: the greatest time of each kind, by its column.
+        name: of the log, for messages.
+        log: the log, where its rows are to be named; None: it is not in memory.
+
+    Raises:
+        LogError: more than 20 years.
+    """
+
+    def row(column: str, time_ns: int) -> str:
+        return "" if log is None else f" in row {log.ints(column).index(time_ns) + 1}"
+
+    for column, last_ns in last.items():
+        if last_ns - first_ns > _MOST_YEARS * _YEAR_NS:
+            raise LogError(
+                f"{name}: sent_ns is {first_ns}{row('sent_ns', first_ns)} and {column} is "
+                f"{last_ns}{row(column, last_ns)}, "
+                f"{(last_ns - first_ns) // _YEAR_NS} years apart: readings of two clocks?",
+                _FORM,
+            )
 
 
 def _is_fast(log: EventLog) -> bool:
@@ -172,8 +198,7 @@ def refuse_equal_rows(log: EventLog, name: str) -> None:
     if not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):
         return
     seen: set[tuple[int, ...]] = set()
-    times = ("sent_ns", "received_ns", "done_ns")
-    columns = [log.ints(column) for column in ("run", *times, "status")]
+    columns = [log.ints(column) for column in ("run", *_TIMES, "status")]
     for row, values in enumerate(zip(log.codes("key")[0], *columns, strict=True)):
         if values in seen:
             raise LogError(f"{name}, row {row + 1} is there a second time, all of it", TWO_LOGS)

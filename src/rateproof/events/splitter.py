@@ -88,6 +88,7 @@ def in_pieces(
         if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
             yield None
             return
+        prepared(EventLog(log.metadata))  # refuses what is asked, also of pieces that are left
         identity = identity_of(path, __version__, settings) if lasting else None
         with workplace(identity) as place:
             pieces = _left(place, memory, say)

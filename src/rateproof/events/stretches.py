@@ -49,7 +49,10 @@ def refuse_repeated_apart(log: ParquetLog, several: Sequence[range], most: int, 
         for groups in several:
             column = log.column("sequence", groups).combine_chunks()
             later = compute.greater_equal(column, first)
-            own = column.filter(compute.and_(later, compute.less(column, first + width)))
+            last = min(
+                first + width - 1, high
+            )  # within 64 bits, as a number past the last need not be
+            own = column.filter(compute.and_(later, compute.less_equal(column, last)))
             numbers.frombytes(memoryview(own.buffers()[1]).cast("B")[: 8 * len(own)])
         row = native.first_repeated(0, numbers, len(numbers))
         if row is not None:

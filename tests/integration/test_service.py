@@ -82,6 +82,34 @@ def test_a_key_of_any_place_is_that_of_python_applications_on_the_store(
         remove(name)
 
 
+def test_one_key_in_several_spellings_is_counted_as_by_the_middlewares(start_service):
+    """A method in any case; a cookie beside further lines of Cookie."""
+    limit = '[limits.api]\npolicy = "2 per hour"\nkey = "cookie:sid+method"\n'
+    service = start_service(limit)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+        for head in (
+            b"GET /check/api HTTP/1.1\r\nCookie: sid=a\r\n",
+            b"get /check/api HTTP/1.1\r\nCookie: sid=a\r\nCookie: z=1\r\n",
+            b"gEt /check/api HTTP/1.1\r\ncookie: z=2\r\nCookie: sid=a\r\nCookie: z=3\r\n",
+        ):
+            sock.sendall(head + b"Host: x\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        told = sock.makefile("rb").read()
+    found = [line[9:12] for line in told.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert found == [b"200", b"200", b"429"]
+
+
+def test_whoever_waits_before_it_sends_a_body_is_told_that_the_connection_ends(start_service):
+    """The body may come or not (RFC 9110 10.1.1), so what follows cannot be told from it."""
+    service = start_service()
+    ask = b"POST /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nContent-Length: 9\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+        sock.sendall(ask + b"Expect: 100-Continue\r\n\r\n")
+        told = sock.makefile("rb").read()
+    assert told.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Connection: close\r\n" in told
+
+
 def test_an_address_counts_behind_as_many_hops_as_are_trusted(start_service):
     service = start_service('[limits.api]\npolicy = "1 per hour"\nkey = "ip"\n', "--proxies", "2")
     for forwarded, status in [

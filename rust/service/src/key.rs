@@ -77,7 +77,7 @@ impl KeySpec {
                 let value = match part.kind {
                     Kind::Ip => address.of(request, peer),
                     Kind::Path => segment(&decoded(route, b'+'), &part.name).to_vec(),
-                    Kind::Method => request.method.to_vec(),
+                    Kind::Method => request.method.to_ascii_uppercase(),
                     Kind::Query => query(request.query, part.name.as_bytes()),
                     Kind::Header => request.field(&part.name),
                     Kind::Cookie => cookie(&request.field("cookie"), part.name.as_bytes()),

@@ -48,7 +48,7 @@ impl Listener {
             let is_socket =
                 std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
             let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refuses) {
+            if is_socket && mio::net::UnixStream::connect(path).is_err_and(refuses) {
                 std::fs::remove_file(path)?;
             }
             let listener = std::os::unix::net::UnixListener::bind(path)?;

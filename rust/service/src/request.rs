@@ -179,7 +179,8 @@ impl<'a> Request<'a> {
 
     /// Reads the fields that say whom it is for and where it ends; the bytes of the body.
     fn frame(&mut self) -> Result<u64, Refused> {
-        let (mut host, mut length, mut closes, mut keeps) = (None, None, false, false);
+        let (mut host, mut length) = (None, None);
+        let (mut closes, mut keeps, mut waits) = (false, false, false);
         for &(name, value) in &self.fields {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
             if is("host") {
@@ -191,6 +192,9 @@ impl<'a> Request<'a> {
                 let detail =
                     format!("Transfer-Encoding is {coding}: a body needs a Content-Length");
                 return Err(Refused(411, detail));
+            } else if is("expect") {
+                // Whoever waits for a 100 may keep the body: none can be told from the next request.
+                waits |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
             } else if is("connection") {
                 for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     closes |= option.eq_ignore_ascii_case(b"close");
@@ -212,6 +216,7 @@ impl<'a> Request<'a> {
         let Some(length) = length else {
             return Ok(0);
         };
+        self.keeps_alive &= !waits;
         let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         let number = std::str::from_utf8(length).ok().filter(|_| digits);
         match number.map(|number| number.parse().unwrap_or(u64::MAX)) {
@@ -239,16 +244,15 @@ impl<'a> Request<'a> {
             .map(|(_, value)| value.trim_ascii())
     }
 
-    /// The value of a field, its lines joined by commas; empty without one.
+    /// The value of a field, its lines joined by commas, those of Cookie by semicolons (RFC 9113 8.2.3);
+    /// empty without one.
     #[must_use]
     pub fn field(&self, name: &str) -> Vec<u8> {
-        let mut lines = self.lines(name);
-        let mut value = lines.next().unwrap_or_default().to_vec();
-        for line in lines {
-            value.push(b',');
-            value.extend_from_slice(line);
-        }
-        value
+        let between: &[u8] = match name.eq_ignore_ascii_case("cookie") {
+            true => b"; ",
+            false => b",",
+        };
+        self.lines(name).collect::<Vec<_>>().join(between)
     }
 }
 

@@ -104,7 +104,7 @@ def test_whoever_waits_before_it_sends_a_body_is_told_that_the_connection_ends(s
     service = start_service()
     ask = b"POST /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nContent-Length: 9\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
-        sock.sendall(ask + b"Expect: 100-Continue\r\n\r\n")
+        sock.sendall(ask + b"Expect: x, 100-Continue\r\n\r\n")
         told = sock.makefile("rb").read()
     assert told.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"Connection: close\r\n" in told

@@ -194,9 +194,9 @@ impl<'a> Request<'a> {
                 return Err(Refused(411, detail));
             } else if is("expect") {
                 // Whoever waits for a 100 may keep the body: none can be told from the next request.
-                waits |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+                waits |= listed(value).any(|each| each.eq_ignore_ascii_case(b"100-continue"));
             } else if is("connection") {
-                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                for option in listed(value) {
                     closes |= option.eq_ignore_ascii_case(b"close");
                     keeps |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
@@ -254,6 +254,11 @@ impl<'a> Request<'a> {
         };
         self.lines(name).collect::<Vec<_>>().join(between)
     }
+}
+
+/// The elements of a list.
+fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ def _every_log_is_long(monkeypatch):
     monkeypatch.setattr(judged, "LONG", 0)
     # Times at random are impossible.
     monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
-    for refuse in ("refuse_repeated", "refuse_equal_rows"):
-        monkeypatch.setattr(pieces, refuse, lambda *_: None)
+    monkeypatch.setattr(splitter, "refuse_repeated_apart", lambda *_: None)
+    monkeypatch.setattr(pieces, "refuse_equal_rows", lambda *_: None)
 
 
 def judged_in_pieces(path, count, rows_at_once, memory, policy, **options):

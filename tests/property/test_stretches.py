@@ -31,8 +31,8 @@ def _every_log_is_long(monkeypatch):
     """Only long logs are judged in pieces, and times at random are impossible."""
     monkeypatch.setattr(judged, "LONG", 0)
     monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
-    for refuse in ("refuse_repeated", "refuse_equal_rows"):
-        monkeypatch.setattr(pieces, refuse, lambda *_: None)
+    monkeypatch.setattr(splitter, "refuse_repeated_apart", lambda *_: None)
+    monkeypatch.setattr(pieces, "refuse_equal_rows", lambda *_: None)
 
 
 def long_log(rng, policy):

@@ -34,7 +34,6 @@ from rateproof.events.pieces import Pieces
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.splitter import Splitter
-from rateproof.events.stretches import refuse_repeated_apart
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.folders import scratch
 from rateproof.prove import judge
@@ -250,6 +249,16 @@ def test_a_client_that_does_not_fit_keeps_a_verdict_open_and_it_says_so(check, b
     assert found["counts"]["events"] == 260_000
 
 
+def test_admissions_that_no_stretch_shows_all_of_are_not_said_to_be_the_tightest(check, busy):
+    asked = "--policy", "5 per 1ms", "--json"
+    whole = json.loads(check(busy(), *asked, "--memory", "10GB")[1])
+    found = json.loads(check(busy(), *asked, "--memory", "190MB")[1])
+    (pressure,), (of_whole,) = found["pressure"], whole["pressure"]
+    assert (of_whole["key"], of_whole["margin_ns"]) == ("'busy'", 9 * MS // 2)
+    assert (pressure["key"], pressure["margin_ns"]) == ("'busy'", None)
+    assert found["closest"] == [], "of others the tightest six took 5 s"
+
+
 def test_a_stretch_that_does_not_fit_is_not_judged_and_the_verdict_says_so(check, busy):
     asked = "--policy", "90000 per 90s", "--json"
     code, out, _ = check(busy(), *asked, "--memory", "190MB")
@@ -269,7 +278,7 @@ def test_a_request_that_is_twice_in_a_client_that_does_not_fit_is_found(
         writer.write(rows)
     code, _, err = check(path, "--policy", "1 per 1s", *MEMORY)
     assert code == 65
-    assert "sequence 99 is there a second time" in err
+    assert "sequence 99 of run 0 is there a second time" in err
 
 
 def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_path_factory):
@@ -320,18 +329,41 @@ def test_readings_of_two_clocks_are_refused_where_no_part_of_the_log_has_both(tm
         parts.add(rows_from(1_700_000_000 * S, range(9, 17)))
 
 
-@pytest.mark.parametrize("twice", [[], [2**63 - 4]])
-def test_the_greatest_numbers_there_can_be_are_looked_at_bit_by_bit(tmp_path, twice):
-    path, numbers = tmp_path / "greatest.parquet", range(2**63 - 9, 2**63)
+@pytest.mark.parametrize(
+    ("numbers", "twice"),
+    [
+        (range(1, 10), None),
+        (range(9, 0, -1), None),
+        ([5, 1, 8, 2, 9, 3, 7, 6, 4], None),
+        (range(2**63 - 9, 2**63), None),
+        ([1, 2, 3, 4, 5, 6, 7, 2, 9], 2),
+        ([1, 2, 3, 4, 4, 6, 7, 8, 9], 4),
+        ([0, 0, 0, 1, 2, 3, 4, 5, 6], 0),
+        ([*range(2**63 - 9, 2**63 - 1), 2**63 - 4], 2**63 - 4),
+        ([0] * 9, None),
+    ],
+)
+@pytest.mark.parametrize("together", [1, 2, 9])
+def test_a_number_that_two_clients_have_is_refused_in_any_number_of_pieces(
+    tmp_path, numbers, twice, together
+):
+    path, rows = tmp_path / "log.parquet", EventLog({})
+    for at, number in enumerate(numbers):
+        sent, key = S + at * MS, b"%d" % at
+        told = {"status": 200, "outcome": ADMITTED, "sequence": number}
+        rows.append(Event(key=key, sent_ns=sent, received_ns=sent + MS, **told))
     with open_log_writer(path, {}) as writer:
-        writer.write(rows_from(S, [*numbers, *twice]))
-    with (
-        opened(path) as log,
-        nullcontext()
-        if not twice
-        else pytest.raises(LogError, match=f"sequence {2**63 - 4} .*is there a second time"),
-    ):
-        refuse_repeated_apart(log, [range(len(log.groups))], 2, "log")
+        writer.write(rows)
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pq.read_table(path), tmp_path / "groups.parquet", row_group_size=1)
+    refused = pytest.raises(LogError, match=f"sequence {twice} of run 0 is there a second time")
+    for memory, file in ((None, path), (together, tmp_path / "groups.parquet")):
+        with nullcontext() if twice is None else refused, opened(file) as log:
+            if memory is None:
+                read_log(file)
+            else:
+                into = Splitter(Workplace(tmp_path), 3, "log")
+                splitter.split(log, into, together, lambda one: one, print)
 
 
 def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):

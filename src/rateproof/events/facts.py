@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from rateproof.errors import LogError
-from rateproof.events.columns import NULL
 from rateproof.events.impossible import latest, refuse_years_apart
 from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import EventLog
@@ -54,7 +54,7 @@ class Facts:
     rows: int = 0
     kinds: dict[AnswerKind, Tally] = field(default_factory=dict)
     run: int | None = None
-    numbered: bool = False
+    numbers: list[tuple[int, int]] = field(default_factory=list)  # the ends of each part's
     distinct: dict[str, set[int]] = field(default_factory=lambda: {"bytes": set()})
     of_piece: dict[int, int] = field(default_factory=dict)
     stretches: dict[int, tuple[int, int]] = field(default_factory=dict)  # place and beginning
@@ -109,6 +109,18 @@ class Facts:
         """Tell whether a piece of so many rows is judged."""
         return self.most_rows is None or rows <= self.most_rows
 
+    @property
+    def numbered(self) -> bool:
+        """True if requests have numbers of their own."""
+        return not {(0, 0)}.issuperset(self.numbers)
+
+    @property
+    def may_repeat(self) -> bool:
+        """True unless numbers of the parts that were added follow each other: each had them once."""
+        in_order = sorted(self.numbers)
+        mixed = any(high >= low for (_, high), (low, _) in pairwise(in_order))
+        return self.numbered and (mixed or (0, 0) in in_order)
+
     @classmethod
     def of(cls, log: EventLog) -> Self:
         """The facts of some rows."""
@@ -116,7 +128,7 @@ class Facts:
         return cls(
             rows=len(log),
             kinds=dict(told),
-            numbered=not {0, NULL}.issuperset(log.extremes("sequence") or ()),
+            numbers=[log.extremes("sequence") or (0, 0)] if len(log) else [],
             distinct={"bytes": set(log.distinct("bytes"))},
             undecided=set(log.metadata.get("undecided_statuses", ())),
             first_ns=(log.extremes("sent_ns") or (_NEVER_NS,))[0],
@@ -141,7 +153,7 @@ class Facts:
                 "a log that is judged in pieces is of one run; or give it more --memory",
             )
         (self.run,) = runs
-        self.numbered |= more.numbered
+        self.numbers += more.numbers
         self.distinct["bytes"] |= more.distinct["bytes"]
         self.undecided |= more.undecided
         self.first_ns = min(self.first_ns, more.first_ns)

@@ -41,7 +41,7 @@ def refuse_impossible(log: EventLog, name: str, *, part: bool = False) -> None:
     Args:
         log: the events of a file.
         name: of the file, for messages, which count rows from 1.
-        part: whether these are some rows without their keys: none is known to be there twice.
+        part: whether these are some rows without their keys: only numbers tell one that is twice.
 
     Raises:
         LogError: a time below 0; times more than 20 years apart, as those of a clock that
@@ -58,7 +58,9 @@ def refuse_impossible(log: EventLog, name: str, *, part: bool = False) -> None:
         _refuse_statuses(log, name)
         _refuse_outcomes(log, name)
         _refuse_negative(log, name)
-        if not part:
+        if part:
+            refuse_repeated(log, name)
+        else:
             refuse_equal_rows(log, name)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 
 from rateproof.errors import LogError
 from rateproof.events.facts import Facts, Stretch
-from rateproof.events.impossible import refuse_equal_rows, refuse_repeated
+from rateproof.events.impossible import refuse_equal_rows
 from rateproof.events.log import Event, EventLog
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.progress import Progress
@@ -89,6 +89,11 @@ class Pieces(EventLog):
     def numbered(self) -> bool:
         """True if requests have numbers of their own."""
         return self._facts.numbered
+
+    @property
+    def has_stretches(self) -> bool:
+        """True if a key has several pieces."""
+        return bool(self._facts.stretches)
 
     @property
     def most_rows(self) -> int:
@@ -223,9 +228,7 @@ class Pieces(EventLog):
         numbers = [number] if stretch is None else stretch.numbers
         files = [file for own in numbers for file in self.files[own]]
         log = self._whole(number, files, self._read_with(number))
-        name = self._name(number)
-        refuse_repeated(log, name)
-        refuse_equal_rows(log, name)
+        refuse_equal_rows(log, self._name(number))
         return log
 
     def _name(self, number: int) -> str:

@@ -18,6 +18,7 @@ from rateproof.events.parquet_reader import opened
 from rateproof.events.pieces import Pieces
 from rateproof.events.places import remove
 from rateproof.events.progress import Progress
+from rateproof.events.repeats import refuse_repeated_apart
 from rateproof.events.splitter import (
     Splitter,
     bound,
@@ -182,6 +183,8 @@ def _split(
         facts.add(known, asked.name)
         for number, part in own.items():
             parts.setdefault(number, []).append(part)
+    if facts.may_repeat:
+        list(cluster.results([cluster.submit(refuse_repeats, asked, turns, facts)]))
     pieces = [parts[number] for number in sorted(parts)]
     return _that_fit(cluster, asked, pieces, facts), facts
 
@@ -231,6 +234,21 @@ def split_turn(
     except OSError as error:
         raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
     return splitter.closed(), splitter.facts
+
+
+def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
+    """Refuse a request that is there twice, see `refuse_repeated_apart`.
+
+    Raises:
+        LogError: it is, or the log is damaged or gone.
+    """
+    try:
+        with opened(*asked.paths, to_judge=True) as log:
+            if log is not None:
+                most = 4 * rows_at_once(asked.memory)
+                refuse_repeated_apart(log, turns, facts, most, asked.name)
+    except OSError as error:
+        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
 
 
 def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile]]:

@@ -24,7 +24,8 @@ from rateproof.events.pieces import WHERE, Pieces
 from rateproof.events.places import to_write
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
-from rateproof.events.stretches import beginnings, refuse_repeated_apart
+from rateproof.events.repeats import refuse_repeated_apart
+from rateproof.events.stretches import beginnings
 from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.folders import emptied
 from rateproof.output import printable
@@ -205,12 +206,12 @@ def split(
     """Read so many rows at a time, or a row group, and share them out.
 
     Raises:
-        LogError: the log is damaged, or of several runs.
+        LogError: the log is damaged, of several runs, or has a request twice.
         CannotWrite: the disk is full.
     """
     progress = Progress("splitting", log.rows, say)
-    groups = turns(log.groups, most_rows)
-    with closing(ahead((log.read(turn, keys=False), log.keys(turn)) for turn in groups)) as read:
+    several = [*turns(log.groups, most_rows)]
+    with closing(ahead((log.read(turn, keys=False), log.keys(turn)) for turn in several)) as read:
         for rows, keys in read:
             first = splitter.rows
             name = f"{splitter.name}, of rows {first + 1:,} to {first + len(rows):,}"
@@ -218,6 +219,7 @@ def split(
             splitter.add(prepared(rows), keys)
             progress.at(splitter.rows)
             del rows, keys
+    refuse_repeated_apart(log, several, splitter.facts, 4 * most_rows, splitter.name)
     return splitter.pieces(prepared(EventLog(log.metadata)).metadata, say)
 
 
@@ -318,7 +320,7 @@ class Splitter:
         """Put as many keys of a piece together as fit; one that does not fit is split by time.
 
         Raises:
-            LogError: it is damaged, or has a request twice.
+            LogError: it is damaged.
             CannotWrite: the disk is full.
         """
         pa, most, several = self._pa, fitting(memory), [*turns(log.groups, rows_at_once(memory))]
@@ -348,7 +350,6 @@ class Splitter:
     def _by_time(self, log: ParquetLog, name: str, memory: int) -> list[RowFile]:
         """The requests of a key in stretches of time, so small that several fit."""
         several = [*turns(log.groups, rows_at_once(memory))]
-        refuse_repeated_apart(log, several, 4 * rows_at_once(memory), self.name)
         each = max(1, fitting(memory) // _STRETCHES, log.rows // (_MOST_PIECES - _STRETCHES))
         begins = beginnings(log, several, each)
         finer = Splitter(self._place, len(begins), self.name, prefix=f"{name}-")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from math import inf
 from operator import itemgetter
 from typing import Any, Self
 
@@ -304,6 +305,7 @@ class _Keys:
 def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -> Survey:
     """The survey of a whole log from those of all its pieces, in any order."""
     policy, several = question.policy, sorted(surveys, key=lambda one: one.number)
+    seen_ns = pieces.reach_ns if pieces.has_stretches else inf
     leaders = {
         order: _first_of_each_key(
             sorted(
@@ -326,6 +328,10 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
         if (one.number, code) in leading or (one.number, code) in suspected
     }
     key_log = _Keys(pieces, question.marked, kept).key_log
+    calls = [
+        ClosestCall.of(key.key, policy, quota, margin_ns)
+        for margin_ns, _, quota, _, key in leaders["closest"]
+    ]
     pressed = first_of_each(*([key.key for *_, key in leaders[order]] for order in _ORDERS))
     where = {
         key.key: (number, key.code)
@@ -335,7 +341,7 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
     return Survey(
         counts=sum((one.counts for one in several), Counts()),
         pressure=tuple(
-            _hardest(total, [one.pressure[quota] for one in several])
+            _hardest(total, [one.pressure[quota] for one in several], seen_ns)
             for quota, total in enumerate(unpressed(policy))
         ),
         longest_ns=question.judgement.longest_ns,
@@ -353,10 +359,7 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
         ],
         wrong_if_exact=any(one.wrong_if_exact for one in several),
         wrong_if_unknown=any(one.wrong_if_unknown for one in several),
-        closest=tuple(
-            ClosestCall.of(key.key, policy, quota, margin_ns)
-            for margin_ns, _, quota, _, key in leaders["closest"]
-        ),
+        closest=tuple(one for one in calls if one.window_ns + one.margin_ns <= seen_ns),
         pressed=[partial(key_log, *where[key]) for key in pressed],
         headers=_all_headers(several),
     )
@@ -381,20 +384,30 @@ def _all_headers(several: Sequence[PieceSurvey]) -> Headers | None:
     return total and replace(total, findings=tuple(one for one, _ in found))
 
 
-def _hardest(total: Pressure, pieces: Sequence[tuple[Any, NamedKey | None]]) -> Pressure:
-    """The most of each figure; the key is that which leads the whole."""
+def _hardest(
+    total: Pressure, pieces: Sequence[tuple[Any, NamedKey | None]], seen_ns: float
+) -> Pressure:
+    """The most of each figure; the key is that which leads the whole, where that is known.
+
+    Admissions that took longer than `seen_ns` may not be the tightest: that much of each key was
+    looked at together.
+    """
     known = [(of, key) for of, key in pieces if key is not None]
     if not known:
         return total
-    tightest = min((of[3] for of, _ in known if of[3] is not None), default=None)
-    _, lead = min(
+
+    def tight_ns(of: Any) -> int | None:
+        return None if of[3] is None or of[3] > seen_ns else of[3]
+
+    leading, lead = min(
         known,
         key=lambda one: (
-            one[0][3] is None,
-            -one[0][0] if one[0][3] is None else one[0][3],
+            tight_ns(one[0]) is None,
+            -one[0][0] if tight_ns(one[0]) is None else tight_ns(one[0]),
             one[1].digest,
         ),
     )
+    tightest = tight_ns(leading)
     return replace(
         total,
         attempts=max(of[0] for of, _ in known),
@@ -402,5 +415,5 @@ def _hardest(total: Pressure, pieces: Sequence[tuple[Any, NamedKey | None]]) -> 
         provable=max(of[2] for of, _ in known),
         margin_ns=None if tightest is None else tightest - total.window_ns,
         stressed=any(of[4] for of, _ in known),
-        key=lead.key,
+        key=lead.key if tightest == leading[3] else b"",
     )

@@ -217,18 +217,23 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
         folder = stack.enter_context(scratch())
         stack.enter_context(dask.config.set({**_LEAN, "temporary-directory": str(folder)}))
         with _interrupts_later():
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=0,
-                    dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
-                    scheduler_kwargs={"dashboard": False},
-                    local_directory=str(folder),
-                    silence_logs=logging.CRITICAL,
-                )
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",  # where its figures are; None: a port for everybody
+                scheduler_kwargs={"dashboard": False},
+                local_directory=str(folder),
+                silence_logs=logging.CRITICAL,
             )
+            stack.callback(_end, cluster)
         yield folder, cluster
+
+
+def _end(cluster: Any) -> None:
+    """End a cluster of this machine; that a process takes long to go there takes no result away."""
+    with suppress(TimeoutError):
+        cluster.close()
 
 
 def _ask(address: str) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from rateproof import __version__, cluster
 from rateproof.cluster import Lost, connected
@@ -53,6 +53,19 @@ def test_work_is_done_by_other_processes_and_each_result_has_its_number(two):
     assert found == {number: number**2 for number in range(20)}
     each = [two.submit(process, worker=worker) for worker in two.workers()]
     assert len({pid for _, pid in two.results(each)} - {os.getpid()}) == 2
+
+
+def test_workers_that_take_long_to_end_take_no_result_away(monkeypatch):
+    """On a busy machine Dask gives up waiting for them, after it has killed them."""
+    close = LocalCluster.close
+
+    def late(cluster, timeout=None):
+        close(cluster, timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(LocalCluster, "close", late)
+    with connected("dask", 1) as one:
+        assert dict(one.results([one.submit(pow, 3, 2)])) == {0: 9}
 
 
 def test_an_error_of_a_task_is_that_of_the_whole(two):

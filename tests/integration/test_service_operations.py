@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import re
 import resource
 import signal
@@ -128,6 +129,9 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
         answers = sock.makefile("rb")
         assert [answers.readline() for _ in "12"] == [b"+OK\r\n", b"+RESET\r\n"]
         assert answers.readline().startswith(b"-NOAUTH")
+        sock.sendall(b"HELLO 3 AUTH default first-one NOTHING\r\nRP.PEEK a api\r\n")
+        assert answers.readline().startswith(b"-ERR Syntax error in HELLO option 'NOTHING'")
+        assert answers.readline().startswith(b"-NOAUTH"), "it was no HELLO"
     secret.write_text("second-one")
     assert "read again" in service.reload(LIMITS)
     assert service.ask(**right)[0] == 401
@@ -140,9 +144,13 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
     assert service.ask(Authorization="Bearer second-one")[0] == 200
 
 
-def test_a_token_does_not_stand_on_a_command_line(tmp_path):
+def test_a_token_does_not_stand_on_a_command_line_nor_in_a_message(tmp_path, monkeypatch):
     said = refused(tmp_path, "--token", "plain")
     assert "token is told as @FILE or @env:NAME" in said
+    assert "plain" not in said
+    monkeypatch.setitem(os.environb, b"TOLD", b"plain\xff")
+    said = refused(tmp_path, "--token", "@env:TOLD")
+    assert "token @env:TOLD is not one word of visible ASCII" in said
     assert "plain" not in said
 
 

@@ -201,7 +201,8 @@ fn say(
     }
     for rule in &settings.rules.all {
         let shadow = if rule.shadow { " (shadow)" } else { "" };
-        tell!("  rls {}: {}{shadow}", rule.path, rule.promise());
+        let path = visible::json(&rule.path);
+        tell!("  rls {path}: {}{shadow}", rule.promise());
         limits.push((rule.path.clone(), rule.promise()));
     }
     if arguments.json {

@@ -118,7 +118,7 @@ pub fn hello(
             }
         },
     };
-    let mut name = None;
+    let (mut name, mut credentials) = (None, None);
     let mut rest = words.get(2..).unwrap_or_default();
     while let [option, after @ ..] = rest {
         rest = match after {
@@ -127,7 +127,7 @@ pub fn hello(
                 after
             }
             [user, password, after @ ..] if option.eq_ignore_ascii_case(b"auth") => {
-                known(session, desk, user, password)?;
+                credentials = Some((user, password));
                 after
             }
             _ => {
@@ -135,6 +135,9 @@ pub fn hello(
                 return Err(format!("ERR Syntax error in HELLO option '{option}'"));
             }
         };
+    }
+    if let Some((user, password)) = credentials {
+        known(session, desk, user, password)?;
     }
     if !session.may_run("", desk) {
         return Err(

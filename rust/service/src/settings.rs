@@ -150,9 +150,11 @@ impl Settings {
                             |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
                         let length = name.get_ref().len();
                         if !(1..=64).contains(&length) || !name.get_ref().bytes().all(known) {
-                            let form = "a limit has a name of letters, digits, dots, hyphens and \
-                                        underscores, at most 64";
-                            return Err(reader.at(name.span(), form));
+                            let form = format!(
+                                "{:?} is no name of a limit: letters, digits, dots, hyphens and underscores, at most 64",
+                                name.get_ref()
+                            );
+                            return Err(reader.at(name.span(), &form));
                         }
                         let limit =
                             limit(reader, reader.table(name.get_ref(), value)?, value.span())?;
@@ -295,7 +297,10 @@ fn whole(name: &str, text: &str, least: u64, most: u64) -> Result<u64, String> {
 /// The secret that `@FILE` or `@env:NAME` tells: on a command line others could read it.
 fn secret(form: &str) -> Result<String, String> {
     let found = match (form.strip_prefix("@env:"), form.strip_prefix('@')) {
-        (Some(name), _) => std::env::var(name).map_err(|error| format!("token {form}: {error}"))?,
+        (Some(name), _) => match std::env::var_os(name) {
+            None => return Err(format!("token {form}: no such variable")),
+            Some(found) => found.into_string().unwrap_or_default(), // told as no word of ASCII, not shown
+        },
         (None, Some(file)) => {
             std::fs::read_to_string(file).map_err(|error| format!("token {form}: {error}"))?
         }

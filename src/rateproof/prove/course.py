@@ -18,7 +18,7 @@ from rateproof.prove.wrong_rejection.rules import Judgement, horizon_ns
 _EVER_NS = 2**62
 
 
-class Explained(NamedTuple):
+class Explanation(NamedTuple):
     """The part of a key's answers that instants were found for which the policy allows.
 
     Args:
@@ -37,7 +37,7 @@ def explained(
     policy: Policy,
     tolerance: Tolerance,
     judgement: Judgement,
-) -> Explained:
+) -> Explanation:
     """Explain a key that has several pieces, from the first request to the last.
 
     Args:
@@ -52,7 +52,7 @@ def explained(
     """
     model, rules = Model.of(policy, EXACT), judgement.rules(tolerance)
     if model.families:
-        return Explained()
+        return Explanation()
     stretch = pieces.stretch(numbers[0])
     from_ns = -_EVER_NS
     if not judgement.fresh and stretch is not None:
@@ -76,7 +76,7 @@ def explained(
         isinstance(rule, BucketRule) for rule in rules
     )
     judged = bool(rules) and any_rejected
-    return Explained(admitted, rejected and (bounded or not judged))
+    return Explanation(admitted, rejected and (bounded or not judged))
 
 
 def _own(pieces: Pieces, numbers: Sequence[int]) -> Iterator[EventLog]:

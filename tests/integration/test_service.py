@@ -26,6 +26,7 @@ from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, Event
 from rateproof.prove import CONSISTENT
 from rateproof.units import UNIT_NS
+from tests.samples import samples
 from tests.service import LIMITS
 
 
@@ -123,7 +124,9 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
     service = start_service()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"GET /check/api HTTP/1.1\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
+        for (
+            byte
+        ) in b"GET /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nConnection: close\r\n\r\n":
             sock.sendall(bytes([byte]))
         assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
 
@@ -131,18 +134,26 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
 @pytest.mark.parametrize(
     ("data", "status", "named"),
     [
-        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, "not a request of HTTP/1: invalid token"),
-        (b"GET / HTTP/9.9\r\n\r\n", 400, "HTTP version"),
-        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "more than one"),
-        (b'GET / HTTP/1.1\r\nContent-Length: -"1\r\n\r\n', 400, "Content-Length is '-_1', no"),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "Content-Length"),
-        (b"POST / HTTP/1.1\r\nContent-Length: 9" + b"9" * 19 + b"\r\n\r\n", 413, "'" + "9" * 20),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, r"the method is '\x16\x03\x01\x02\x00' (a token"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "the version is 'HTTP/9.9' (HTTP/1.1 or HTTP/1.0)"),
+        (b"GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "is '1' and '2': more"),
+        (b'GET / HTTP/1.0\r\nContent-Length: -"1\r\n\r\n', 400, "Content-Length is '-\\\"1' (a whole"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "is 'chunked': a body needs"),
+        (b"POST / HTTP/1.0\r\nContent-Length: 9" + b"9" * 19 + b"\r\n\r\n", 413, "'" + "9" * 20),
         (b"GET /check/api HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431, "32 KiB"),
         (b"GET /check/api HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", 431, "128 fields"),
-        (b"GET /check/api HTTP/1.0\r\nX-Api-Key: " + b"k" * 5_000 + b"\r\n\r\n", 400, "4 KiB"),
+        (
+            b"GET /check/api HTTP/1.0\r\nX-Api-Key: " + b"k" * 5_000 + b"\r\n\r\n",
+            400,
+            f"header:x-api-key has 5000 bytes (at most 4096): '{'k' * 64}...'",
+        ),
+        (b"GET /check/api HTTP/1.1\r\n\r\n", 400, "no Host"),
+        (b"GET /check/api HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host is 'a' and 'b'"),
+        (b"GET /check/api HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "Host is 'a/b' (a name"),
+        (b"GET /check/api HTTP/1.1\r\nHost: a\r\n X-Api-Key: b\r\n\r\n", 400, "is ' X-Api-Key'"),
         (b"GET /check/nothing HTTP/1.0\r\n\r\n", 404, "no limit 'nothing'; one of api"),
         (b"GET /check/" + b"%FF" * 99 + b" HTTP/1.0\r\n\r\n", 404, "no limit '%FF%FF"),
-        (b"GET /else\\where HTTP/1.0\r\n\r\n", 404, "no path '/else_where'; ask for /check/NAME"),
+        (b"GET /else\\where HTTP/1.0\r\n\r\n", 404, "no path '/else\\\\where'; ask for /check/NAME"),
     ],
 )  # fmt: skip
 def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(
@@ -153,6 +164,28 @@ def test_what_is_malformed_too_large_or_unknown_is_refused_and_admits_nothing(
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert named in json.loads(body)["detail"]
     assert service.ask(X_Api_Key="a")[1]["ratelimit"].startswith('"api";r=4')
+
+
+def test_answers_to_any_bytes_and_what_the_start_tells_are_json(start_service, tmp_path):
+    rng = random.Random(4)
+    service = start_service()
+    for _ in range(samples(100)):
+        name = bytes(rng.choices([*range(256), *b"\"\\%'"], k=rng.randint(1, 20)))
+        data = rng.choice([b"GET /%b HTTP/1.0\r\n\r\n", b"GET /check/%b HTTP/1.0\r\n\r\n",
+                           b"%b / HTTP/1.0\r\n\r\n", b"GET / %b\r\n\r\n", b"GET / HTTP/1.0\r\n%b\r\n\r\n",
+                           b"GET / HTTP/1.0\r\nHost: %b\r\n\r\n"]) % name  # fmt: skip
+        found = service.raw(data + b"\r\n" * 3)
+        assert json.loads(found.partition(b"\r\n\r\n")[2])["status"] in {400, 404}, data
+    names = ["a\u200db", 'q"\\', "line\nbreak\t\x01\x1f", "é\u2028"]
+    limit = {"unit": "day", "requests_per_unit": 1}
+    rules = {"domain": "d", "descriptors": [{"key": name, "rate_limit": limit} for name in names]}
+    (tmp_path / "rules.yaml").write_text(json.dumps(rules, ensure_ascii=False))
+    words = [PROGRAM, "--config", service.file, "--port", "0", "--json", "true"]
+    words += ["--rls", "127.0.0.1:0", "--rls-config", tmp_path / "rules.yaml"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        told = json.loads(process.stdout.readline())
+        process.kill()
+    assert [*told["limits"]] == ["api", *(f"d>{name}" for name in names)]
 
 
 def test_settings_are_read_again_whole_or_not_at_all_and_nothing_is_lost(start_service):
@@ -208,7 +241,7 @@ def test_tables_of_quotas_that_left_are_unmapped_once_they_matter_no_more(start_
 
     for limit in range(6, 18):
         assert "read again: changed api" in service.reload(text.format(limit))
-        assert service.ask(X_Api_Key="a")[0] == 200
+        assert service.ask(X_Api_Key=str(limit))[0] == 200
     deadline = time.monotonic() + 60
     while mapped() != {"counters.native", "sliding-log-17-10000000.native"}:
         assert time.monotonic() < deadline, mapped()
@@ -260,6 +293,24 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
         ('[limits.api]\npolicy = "sliding-blocks 5 per 5s blocks 0"\n', "blocks is 0 (at least 1)"),
         ('[limits.api]\n# \xff\npolicy = "5 per 5s"\n', "limits.toml: line 2: not UTF-8"),
         ('[service]\nport = 99999\n[limits.api]\npolicy = "5 per 5s"\n', "line 2: port is"),
+        ('[service]\nport = "+80"\n', 'line 2: port is "+80" (0 to 65535)'),
+        ("[service]\nthreads = 99999999999999999999\n", '"99999999999999999999" (1 to 256)'),
+        (
+            f'[limits.api]\npolicy = "{"9" * 20} per 5s"\n',
+            f"line 2: '{'9' * 20}' is too large a number",
+        ),
+        (
+            '[limits.api]\npolicy = "token-bucket 5 per 5s burst 18446744073709551616"\n',
+            "'18446744073709551616' is",
+        ),
+        *(
+            (f'[service]\nhost = "{host}"\n', f'line 2: host is "{host}" (a name, an address or')
+            for host in ("", "unix:", "a b", "localhost:80", "[localhost]", "::1:x")
+        ),
+        *(
+            (f'[service]\nresp = "{place}"\n', f'line 2: resp is "{place}" (HOST:PORT or')
+            for place in ("x", "unix:", ":80", "a b:80", "x:65536", "x:+80", "x:abc", "::x:1")
+        ),
         ('[service]\nstore = "redis://x"\n[limits.api]\npolicy = "5 per 5s"\n', "redis://x"),
     ],
 )
@@ -271,6 +322,14 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, named):
     )
     assert done.returncode == 64
     assert named in done.stderr
+
+
+def test_words_that_are_no_text_are_named():
+    done = subprocess.run(
+        [PROGRAM, "--host", b"a\xff"], capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 64
+    assert b'"a\\xFF" is not UTF-8' in done.stderr
 
 
 UNITS = (*UNIT_NS, "seconds", "mins", "HOURS", "month", "years")
@@ -319,6 +378,7 @@ def test_policies_are_read_as_python_reads_them(start_service):
 
 
 def test_the_command_executes_the_program_and_names_what_builds_it(tmp_path):
+    """Whatever the reason why it cannot be executed."""
     file = tmp_path / "rateproof.toml"
     file.write_text(LIMITS + '[service]\nstore = "memory://"\n')
     command = [sys.executable, "-m", "rateproof", "service", "--port", "0"]
@@ -329,15 +389,24 @@ def test_the_command_executes_the_program_and_names_what_builds_it(tmp_path):
         finally:
             process.terminate()
     assert process.returncode == 0
-    hidden = (
-        "import rateproof.enforce.service as s, pathlib, sys; s.PROGRAM = pathlib.Path('/no/such');"
-        "from rateproof.cli import main; sys.exit(main(['service']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 70
-    assert "make service" in done.stderr
+    for name, content in {"absent": None, "foreign": b"\x7fELF\x01", "forbidden": b""}.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+            (tmp_path / name).chmod(0o644 if name == "forbidden" else 0o755)
+        hidden = (
+            f"import rateproof.enforce.service as s, pathlib, sys; s.PROGRAM = pathlib.Path('{name}');"
+            "from rateproof.cli import main; sys.exit(main(['service']))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", hidden],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 64
+        assert f"cannot execute {name}: " in done.stderr
+        assert "make service" in done.stderr
 
 
 def test_a_unix_socket_is_served_and_removed(start_service, tmp_path):

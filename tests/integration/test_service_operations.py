@@ -85,7 +85,7 @@ def test_keys_are_digests_unless_they_are_asked_for_and_counts_outlive_a_reload(
 def test_at_most_20_denied_keys_are_told_however_many_there_are(start_service):
     service = start_service(LIMITS.replace("5 per hour", "1 per hour"))
     ask = b"".join(
-        b"GET /check/api HTTP/1.1\r\nX-Api-Key: %d\r\n\r\n" % number
+        b"GET /check/api HTTP/1.1\r\nHost: x\r\nX-Api-Key: %d\r\n\r\n" % number
         for number in range(1_000)
         for _ in range(2)
     )

@@ -272,10 +272,14 @@ def test_what_cannot_be_read_is_an_error_with_its_reason(client, message, code, 
 
 
 def test_unknown_methods_and_compressed_messages_are_not_implemented(client):
-    for options in ({"method": "/other"}, {"compression": grpc.Compression.Gzip}):
+    for options, named in (
+        ({"method": "/a%20b"}, "unknown method '/a%20b'"),
+        ({"compression": grpc.Compression.Gzip}, "not compressed"),
+    ):
         with pytest.raises(grpc.RpcError) as error:
             client.send(field(1, "shop" * 99), **options)
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert named in error.value.details()
 
 
 def test_values_of_any_bytes_are_limited_and_too_long_ones_denied(client):

@@ -48,7 +48,7 @@ FILES = [
     ),
     *(
         f"{API}cost = {cost}\n"
-        for cost in ("1", "5", "6", "2", "0", "0x5", "0b101", '"5"', "5.0", "true", "-1", "+5", "[5]", '["5"]')
+        for cost in ("1", "5", "6", "2", "0", "0x5", "0b101", '"5"', "5.0", "true", "-1", "+5", "[5]", '["5"]', '"+5"', '" 5"', '"05"', '"1_0"', '"5.0"', 20 * "9")
     ),
     '[limits.api]\npolicy = "token-bucket 4 per 1s burst 6"\ncost = 2\n',
     '[limits.api]\npolicy = "token-bucket 4 per 1s burst 6"\ncost = 4\n',

@@ -164,6 +164,19 @@ def test_lines_that_are_cut_off_are_said(check):
     code, _, err = check(whole[:-20])
     assert code == 65
     assert "line 6 is cut off" in err
+    assert "hint: without the last line: sed '$d' FILE | rateproof check -" in err
+
+
+def test_several_logs_of_clients_are_not_called_logs_of_a_server(tmp_path, capsys):
+    ours = "".join(json.dumps(row) + "\n" for row in SIX)
+    for content in (ours, '{"rateproof_log": 1}\n' + ours):
+        (tmp_path / "other.jsonl").write_text(content)
+        (tmp_path / "log.jsonl").write_text(content)
+        code = cli.main(["check", *map(str, tmp_path.glob("*.jsonl"))])
+        out, err = capsys.readouterr()
+        assert (code, out) == (65, "")
+        assert "is no access log, but one of what clients saw" in err
+        assert "hint: such a log is checked by itself, not with others" in err
 
 
 def test_a_second_row_of_the_same_number_is_said(check):
@@ -184,6 +197,14 @@ def test_equal_rows_of_a_clock_that_counts_milliseconds_are_requests_of_their_ow
     row = ROW | {"received_ns": 12 * MS}
     assert check([row] * 6)[0] == 1
     assert check([row] * 5)[0] == 2
+
+
+def test_requests_that_failed_one_after_the_other_are_not_one(check):
+    """As those of k6 to a server that is gone: all of them begin with the log."""
+    lost = {"key": "alice", "sent_ns": 1, "received_ns": None, "status": None}
+    code, _, err = check([*SIX, *(lost | {"done_ns": at * MS} for at in range(1, 4))])
+    assert (code, err) == (1, "")
+    assert check([*SIX, *[lost | {"done_ns": MS}] * 2])[0] == 65
 
 
 def test_another_clock_in_the_same_file_is_said(check):
@@ -300,6 +321,35 @@ def test_times_in_seconds_are_no_burst(check):
     code, out, err = check(seconds)
     assert (code, out) == (65, "")
     assert "times in another unit?" in err
+
+
+@pytest.mark.parametrize(
+    ("unit", "second"), [("microseconds", 10**6), ("milliseconds", 10**3), ("seconds", 1)]
+)
+@pytest.mark.parametrize("took", [2_000, 60_000])
+def test_dates_in_a_coarser_unit_are_no_burst(check, unit, second, took):
+    """Six requests, ten seconds apart each, would all lie in one window of nanoseconds."""
+    begin = 1_795_558_719 * second
+    dates = [
+        row | {"sent_ns": begin + 10 * i * second, "received_ns": begin + 10 * i * second + took}
+        for i, row in enumerate(SIX)
+    ]
+    code, out, err = check(dates)
+    assert (code, out) == (65, "")
+    assert f"sent_ns {begin} is a date in {unit}" in err
+    named = {"rateproof_log": 1, "clock": "CLOCK_MONOTONIC"}
+    assert check([named, *dates])[0] == 1, "a machine that was started so long ago"
+
+
+def test_a_log_that_may_be_short_by_its_unit_alone_says_how_long_it_is(check):
+    counted = [
+        row | {"sent_ns": i * 10**7, "received_ns": i * 10**7 + 2_000} for i, row in enumerate(SIX)
+    ]
+    told = "hint: read as nanoseconds, its times say that the log lasts 0.05 s"
+    assert told in check(counted)[2]
+    assert told not in check([{"rateproof_log": 1, "clock": "CLOCK_MONOTONIC"}, *counted])[2]
+    slow = [row | {"received_ns": row["sent_ns"] + MS} for row in counted]
+    assert "read as" not in check(slow)[2]
 
 
 def test_rows_in_any_order_are_judged_alike(check):

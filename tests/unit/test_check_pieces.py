@@ -35,7 +35,9 @@ from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.folders import scratch
 from rateproof.prove import judge
 from rateproof.prove import pieces as surveying
+from rateproof.prove.keys import Counts
 from rateproof.prove.pieces import survey_piece
+from tests.samples import quick_first
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -376,13 +378,16 @@ def surveyed(monkeypatch):
     return numbers
 
 
+@pytest.mark.parametrize("kind", quick_first(["log", "lines"]))
 def test_a_piece_that_was_judged_before_the_kill_is_not_judged_again(
-    check, log, tmp_path, surveyed
+    check, kind, tmp_path, surveyed, request
 ):
-    killed_meanwhile(log, tmp_path)
-    found = check(log, "--json", *MEMORY)[:2]
+    path = request.getfixturevalue(kind)
+    killed_meanwhile(path, tmp_path)
+    code, out, err = check(path, "--json", *MEMORY)
     assert surveyed == [2, 3, 4]
-    assert found == check(log, "--json", "--memory", "10GB")[:2]
+    assert (code, out) == check(path, "--json", "--memory", "10GB")[:2]
+    assert ("already, from a check that was killed\n" in err) == (kind == "lines")
 
 
 def test_a_result_of_another_question_or_a_damaged_one_is_not_used(check, log, tmp_path, surveyed):
@@ -410,6 +415,35 @@ def test_what_is_noted_holds_while_its_files_are_as_they_were(tmp_path):
     assert place.noted() is None
     piece.unlink()
     assert place.noted() is None
+
+
+def test_a_file_that_was_made_before_the_kill_is_not_made_again(tmp_path):
+    place, made = Workplace(tmp_path), []
+
+    def make(path):
+        made.append(path)
+        path.write_bytes(b"rows")
+
+    assert [place.made(make), place.made(make)] == [tmp_path / "log.parquet"] * 2
+    assert len(made) == 1
+    made[0].write_bytes(b"row")
+    place.made(make)
+    assert len(made) == 2, "it was not as it had been"
+
+
+class Planted:
+    def __reduce__(self):
+        return print, ("planted",)
+
+
+def test_what_is_kept_runs_nothing_that_somebody_planted_there(tmp_path, capsys):
+    place = Workplace(tmp_path)
+    for number, result in enumerate((Planted(), [Planted()], Workplace, identity_of)):
+        place.keep(str(number), result)
+        assert place.kept(str(number)) is None
+    assert capsys.readouterr().out == ""
+    place.keep("survey", [Counts(keys=1), b"key", (1, None)])
+    assert place.kept("survey") == [Counts(keys=1), b"key", (1, None)]
 
 
 def test_another_log_setting_or_program_is_another_work(tmp_path, monkeypatch):
@@ -532,17 +566,6 @@ def test_what_is_wrong_with_lines_is_told_by_their_name(check, tmp_path_factory,
     code, _, err = check(path, *LITTLE)
     assert code == 65
     assert f"{path}{told}" in err
-
-
-def test_a_log_of_another_tool_is_said_to_be_read_whole(check, tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "log.csv"
-    path.write_text("1700000000000000000,200,2000000,0,0,,,,0,GET,http://h/?clientId=a,\n")
-    told = f"hint: --memory plays no part: {path} is read whole"
-    assert told in check(path, "--memory", "1GB")[2]
-    assert "--memory" not in check(path)[2]
-    served = path.with_name("access.log")
-    served.write_text('192.0.2.1 - - [30/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 6\n')
-    assert "--memory" not in check(served, "--memory", "1GB")[2]
 
 
 HOLDER = """

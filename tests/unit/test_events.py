@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
 from rateproof.events import COLUMNS, Event, EventLog, open_log_writer, outcome_of, read_log
-from rateproof.events.jsonl import JsonlWriter, read_jsonl
+from rateproof.events.jsonl import JsonlWriter, batches
 from tests.samples import samples
 
 counts = st.integers(0, 2**40)
@@ -36,6 +36,14 @@ events = st.builds(
 )
 numbered = st.lists(events, min_size=1, max_size=20, unique_by=lambda row: (row.run, row.sequence))
 EVENT = Event(key=b"a", sent_ns=1, received_ns=2, status=200, outcome="admitted")
+
+
+def log_in(lines):
+    """The log in lines of JSON."""
+    log = EventLog()
+    for log.metadata, events_of_some in batches(lines, "a stream"):
+        log.extend(events_of_some)
+    return log
 
 
 def log_of(*rows):
@@ -192,7 +200,7 @@ def test_a_number_that_is_too_large_is_refused_whatever_other_rows_are_like(numb
     not_plain = LINE.replace('"key": "a"', '"key_base64": "/w=="')
     for rows in ([wrong], [LINE, wrong], [wrong, not_plain]):
         with pytest.raises(LogError, match=f"retry_after_s is {number}"):
-            read_jsonl([row.encode() + b"\n" for row in rows], "a stream")
+            log_in([row.encode() + b"\n" for row in rows])
 
 
 def test_statuses_of_rejections_that_come_after_outcomes_were_told_are_refused():
@@ -200,13 +208,13 @@ def test_statuses_of_rejections_that_come_after_outcomes_were_told_are_refused()
     row = LINE.replace("200", "403").encode() + b"\n"
     noted = b'{"rateproof_log": 1, "scenario": {"rejected_statuses": [403]}}\n'
     for rows in ([row] * 10, [row] * 5_000):
-        assert set(read_jsonl([noted, *rows, noted], "a stream").column("outcome")) == {"rejected"}
-    late = read_jsonl([*[row] * 10, noted], "a stream")
+        assert set(log_in([noted, *rows, noted]).column("outcome")) == {"rejected"}
+    late = log_in([*[row] * 10, noted])
     assert set(late.column("outcome")) == {"rejected"}
     with pytest.raises(
         LogError, match="line 5001: rejected_statuses of the scenario come too late"
     ):
-        read_jsonl([*[row] * 5_000, noted], "a stream")
+        log_in([*[row] * 5_000, noted])
 
 
 @given(st.lists(events, min_size=1, max_size=10), st.integers(0, 9))
@@ -216,7 +224,7 @@ def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place
     stream = io.BytesIO()
     writer = JsonlWriter(stream, "a stream", {})
     writer.write(log_of(*rows))
-    assert list(read_jsonl(io.BytesIO(stream.getvalue()), "a stream")) == rows
+    assert list(log_in(io.BytesIO(stream.getvalue()))) == rows
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

@@ -169,8 +169,8 @@ DURATION, SENDING = "http_req_duration", "http_req_sending"
 
 
 def test_k6_notes_a_request_to_the_nanosecond():
-    log = k6_importer.read(k6((DURATION, TIME, 7.383224, TAGS), (SENDING, TIME, 0.01, TAGS)), "k6")
-    (event,) = log
+    points = k6((DURATION, TIME, 7.383224, TAGS), (SENDING, TIME, 0.01, TAGS))
+    (event,) = k6_importer.events(points, "k6")
     assert (event.sent_ns, event.received_ns) == (AT_NS - 7_383_224, AT_NS)
     assert (event.key, event.status, event.outcome) == (b"a", 200, "admitted")
 
@@ -186,7 +186,7 @@ def test_where_k6_did_not_note_the_writing_the_interval_begins_with_the_log():
         (DURATION, later, 2, TAGS),
         (SENDING, later, 0, TAGS),
     )
-    first, second, third = k6_importer.read(points, "k6")
+    first, second, third = k6_importer.events(points, "k6")
     assert first.sent_ns == second.sent_ns == third.sent_ns == AT_NS - 3_000_000
     assert (second.error, second.received_ns) == ("refused", None)
     assert third.received_ns == instant_ns(later)
@@ -212,14 +212,14 @@ def test_where_k6_did_not_note_the_writing_the_interval_begins_with_the_log():
 )
 def test_a_log_that_k6_does_not_write_says_where_it_breaks(points, problem):
     with pytest.raises(LogError, match=problem):
-        k6_importer.read(k6(*points), "k6")
+        [*k6_importer.events(k6(*points), "k6")]
 
 
 def test_a_log_of_k6_that_is_cut_off_says_so():
     whole = (SAMPLES / "k6-violated.json").read_bytes()
     for end in (len(whole) - 40, whole.index(b'"http_req_duration","type":"Point"') + 50):
         with pytest.raises(LogError, match="cut off"):
-            k6_importer.read(whole[:end].splitlines(keepends=True), "k6")
+            [*k6_importer.events(whole[:end].splitlines(keepends=True), "k6")]
 
 
 VEGETA = {
@@ -250,7 +250,7 @@ VEGETA = {
 def test_a_log_that_vegeta_does_not_write_says_where_it_breaks(change, problem):
     line = json.dumps(VEGETA | change).encode() + b"\n"
     with pytest.raises(LogError, match=f"line 1: .*{problem}"):
-        vegeta.read([line], "vegeta")
+        [*vegeta.events([line], "vegeta")]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_log_that_vegeta_does_not_write_says_where_it_breaks(change, problem):
 )
 def test_csv_that_vegeta_does_not_write_says_where_it_breaks(line, problem):
     with pytest.raises(LogError, match=problem):
-        vegeta.read([line], "vegeta")
+        [*vegeta.events([line], "vegeta")]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_csv_that_vegeta_does_not_write_says_where_it_breaks(line, problem):
 )
 def test_the_words_of_go_become_a_kind_of_failure(error, kind):
     line = json.dumps(VEGETA | {"code": 0, "error": f"Get: {error}"}).encode()
-    (event,) = vegeta.read([line], "vegeta")
+    (event,) = vegeta.events([line], "vegeta")
     assert (event.error, event.outcome) == (kind, "unknown")
 
 
@@ -340,9 +340,10 @@ def test_results_that_are_there_twice_are_refused():
     time = b"1795558719152550686"
     twice = [CSV % (time, b"x", b"4"), CSV % (time, b"x", b"5"), CSV % (time, b"x", b"4")]
     with pytest.raises(LogError, match="line 3: seq 4 of attack 'x' is there a second time"):
-        vegeta.read(twice, "vegeta")
+        [*vegeta.events(twice, "vegeta")]
     apart = [CSV % (time, b"x", b"4"), CSV % (time, b"y", b"4")]
-    assert len(vegeta.read(apart, "vegeta")) == 2
+    numbers = [event.sequence for event in vegeta.events(apart, "vegeta")]
+    assert numbers == [4, 1_000_000_000_004]
     whole = (SAMPLES / "vegeta-consistent.json").read_bytes().splitlines(keepends=True)
     with pytest.raises(LogError, match="seq 0 of attack '' is there a second time"):
-        vegeta.read(whole * 2, "vegeta")
+        [*vegeta.events(whole * 2, "vegeta")]

@@ -93,6 +93,7 @@ impl Table {
     }
 
     /// The slot that belongs to the key.
+    #[inline]
     pub(crate) fn find(&self, place: &Place) -> Option<Found> {
         place
             .buckets

@@ -33,6 +33,7 @@ macro_rules! each {
 }
 
 impl<'a> Slot<'a> {
+    #[inline]
     pub(crate) fn of(figures: &'a Figures, words: &'a [AtomicU64]) -> Self {
         match figures.kernel {
             Kernel::Ring => Self::Ring(Ring::new(words, figures.window_ns)),

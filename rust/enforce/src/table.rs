@@ -228,6 +228,7 @@ impl Table {
         }
     }
 
+    #[inline]
     pub(crate) fn slot(&self, slot: usize) -> Slot<'_> {
         Slot::of(&self.figures, &self.mapping.words()[self.shape.state(slot)])
     }
@@ -255,6 +256,7 @@ pub(crate) fn slots_of(bucket: usize) -> Range<usize> {
 ///
 /// A supplied reading is no earlier than any that one of the tables has decided at, and from here
 /// on they decide at none that is earlier.
+#[inline]
 pub(crate) fn decision_time(tables: &[&Table], supplied: Option<u64>) -> Reading {
     clock::read(supplied, |reading| {
         let floors = tables.iter().map(|table| table.floor());

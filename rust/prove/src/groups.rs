@@ -12,9 +12,6 @@ pub const MOST_ROWS: usize = 1 << 30;
 /// Rows that a thread takes at a time.
 const ROWS: usize = 1 << 16;
 
-/// A request in memory that is zero when it is new, which costs nothing to get.
-type Packed = [i64; 3];
-
 /// The end of a request that is not known to have ended, before times are counted from the earliest.
 const NO_END: i64 = i64::MIN;
 
@@ -73,7 +70,7 @@ impl Counting {
                     })
                     .collect(),
                 ends,
-                requests: large_pages::zeros(at as usize),
+                requests: large_pages::room(at as usize),
                 settled: false,
                 total: [0; 3],
                 first_ns: 0,
@@ -100,10 +97,9 @@ impl Placing {
     #[inline]
     pub fn place(&mut self, row: &Row, said: u32) {
         let at = &mut self.next[row.key];
-        let mark = (said << 2 | row.kind as u32) as i64;
         let end_ns = row.end_ns.unwrap_or(NO_END);
         self.groups.requests[*at as usize] =
-            [row.sent_ns, end_ns, mark << 32 | i64::from(self.placed)];
+            Request::new(row.sent_ns, end_ns, self.placed, row.kind, said);
         *at += 1;
         self.placed += 1;
         self.groups.total[row.kind as usize] += 1;
@@ -137,7 +133,7 @@ impl Placing {
 pub struct Groups {
     names: Vec<Name>,
     ends: Vec<usize>,
-    requests: Vec<Packed>,
+    requests: Vec<Request>,
     /// True once times are counted from the earliest, and each key's requests are in order.
     settled: bool,
     total: [usize; 3],
@@ -176,21 +172,19 @@ impl Groups {
         let threads = threads.min(chunks.len());
         let chunks = Mutex::new(chunks.into_iter());
         let work = || {
-            let (mut viewer, mut requests) = (viewer(), Vec::new());
+            let mut viewer = viewer();
             loop {
                 let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(chunk) = next else { return viewer };
                 let mut rest = chunk.requests;
                 let mut begin = chunk.begin;
                 for (&name, &end) in chunk.names.iter().zip(chunk.ends) {
-                    let (packed, behind) = rest.split_at_mut(end - begin);
+                    let (requests, behind) = rest.split_at_mut(end - begin);
                     (rest, begin) = (behind, end);
                     if let Some(first_ns) = origin {
-                        settle(packed, first_ns);
+                        settle(requests, first_ns);
                     }
-                    requests.clear();
-                    requests.extend(packed.iter().map(unpacked));
-                    show(&mut viewer, name, &requests);
+                    show(&mut viewer, name, requests);
                 }
             }
         };
@@ -235,45 +229,29 @@ struct Chunk<'a> {
     begin: usize,
     names: &'a [Name],
     ends: &'a [usize],
-    requests: &'a mut [Packed],
+    requests: &'a mut [Request],
 }
 
 /// Counts the times of a key's requests from an instant on, and puts them in order: by sending
 /// time, unknown ones last of those that are equal, then by end and by row. Logs nearly always
 /// have them so.
-fn settle(requests: &mut [Packed], first_ns: i64) {
+fn settle(requests: &mut [Request], first_ns: i64) {
     let mut last = i64::MIN;
     let mut in_order = true;
-    for [sent, end, _] in &mut *requests {
-        *sent -= first_ns;
-        *end = if *end == NO_END {
+    for request in &mut *requests {
+        request.sent -= first_ns;
+        request.end = if request.end == NO_END {
             NEVER
         } else {
-            *end - first_ns
+            request.end - first_ns
         };
-        in_order &= *sent > last;
-        last = *sent;
+        in_order &= request.sent > last;
+        last = request.sent;
     }
     if !in_order {
-        requests.sort_by_key(|packed| {
-            let request = unpacked(packed);
-            let unknown = request.kind == Kind::Unknown;
+        requests.sort_by_key(|request| {
+            let unknown = request.kind() == Kind::Unknown;
             (request.sent, unknown, request.end, request.row)
         });
-    }
-}
-
-fn unpacked(&[sent, end, marked]: &Packed) -> Request {
-    let mark = (marked >> 32) as u32;
-    Request {
-        sent,
-        end,
-        row: marked as u32,
-        said: mark >> 2,
-        kind: match mark & 3 {
-            0 => Kind::Admitted,
-            1 => Kind::Rejected,
-            _ => Kind::Unknown,
-        },
     }
 }

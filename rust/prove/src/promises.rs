@@ -1,5 +1,7 @@
 //! Statements of header fields that did not come true: the twin of `rateproof.prove.headers`.
 
+use std::iter::zip;
+
 use crate::cursor::Cursor;
 use crate::groups::Groups;
 use crate::seen::{Kind, Name, Request, TIME_LIMIT};
@@ -49,7 +51,8 @@ impl Sayings {
             (mixed.rotate_left(23) ^ field).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
         let (known, number) = &mut self.near[(mixed >> (64 - NEAR)) as usize];
-        if *number == 0 || *known != fields {
+        let differ = zip(&*known, fields).fold(0, |all, (one, other)| all | (one ^ other));
+        if *number == 0 || differ != 0 {
             self.all.push(read(fields));
             (*known, *number) = (fields, self.all.len() as u32);
         }
@@ -95,7 +98,7 @@ pub struct Terms {
 impl Terms {
     /// True if a request may have used up the quota.
     fn uses(&self, answer: &Request) -> bool {
-        answer.kind != Kind::Rejected || self.denied_count
+        answer.kind() != Kind::Rejected || self.denied_count
     }
 
     /// Longest time that so many ns of the limiter's clock last.
@@ -190,7 +193,7 @@ impl Promises {
         asked: Promised,
         places: &mut Places,
     ) {
-        let says = |answer: &&Request| answer.said > 0 && answer.kind != Kind::Unknown;
+        let says = |answer: &&Request| answer.said() > 0 && answer.kind() != Kind::Unknown;
         let (Some(first), Some(last)) = (answers.first(), answers.last()) else {
             return;
         };
@@ -206,7 +209,7 @@ impl Promises {
         let mut key = Key::new(answers, asked.terms, known, places);
         let mut told = 0;
         for answer in answers.iter().filter(says) {
-            let meaning = &meanings[answer.said as usize - 1];
+            let meaning = &meanings[answer.said() as usize - 1];
             for (rule, look) in key.looks(answer, meaning).into_iter().enumerate() {
                 let Some((seen, broken)) = look else { continue };
                 self.judged[rule] += 1;
@@ -271,11 +274,11 @@ impl Places {
             self.all.push(place);
             if terms.uses(answer) {
                 place.used += 1;
-                if answer.kind != Kind::Unknown {
+                if answer.kind() != Kind::Unknown {
                     self.used_ends.push(answer.end);
                 }
             }
-            if answer.kind == Kind::Admitted {
+            if answer.kind() == Kind::Admitted {
                 place.admitted += 1;
                 self.admitted_ends.push(answer.end);
             }
@@ -286,7 +289,7 @@ impl Places {
                 Some(next_answer) if next_answer.end < answer.end => next,
                 _ => at as u32,
             };
-            match answer.kind {
+            match answer.kind() {
                 Kind::Admitted => place.next_admitted = first(place.next_admitted),
                 Kind::Rejected => place.next_rejected = first(place.next_rejected),
                 Kind::Unknown => {}
@@ -337,7 +340,7 @@ impl<'a> Key<'a> {
         let after = (self.answered).seek(self.all, |other| other.sent <= answer.end);
         let after = self.places.all[after];
         let complete = self.known.is_none_or(|known| answer.sent >= known);
-        let rejected = answer.kind == Kind::Rejected;
+        let rejected = answer.kind() == Kind::Rejected;
         let remaining = said.remaining;
         [
             (said.waited.filter(|_| rejected && complete))
@@ -364,12 +367,12 @@ impl<'a> Key<'a> {
         let waited = answer.end + wait;
         let seen = self.waited.seek(self.all, |other| other.sent < waited);
         let seen = self.all.get(seen)?;
-        if seen.kind == Kind::Unknown
+        if seen.kind() == Kind::Unknown
             || self.since(answer, seen.end) > i64::from(self.terms.uses(seen))
         {
             return None;
         }
-        Some((seen.row, seen.kind == Kind::Rejected))
+        Some((seen.row, seen.kind() == Kind::Rejected))
     }
 
     fn too_long(&self, answer: &Request, wait: i64, after: Place) -> Look {

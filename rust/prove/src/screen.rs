@@ -82,8 +82,9 @@ impl<'a> Examiner<'a> {
         // Nobody can foretell the kind of the next, so nothing hangs on it.
         let mut lengths = [0; 3];
         for request in requests {
-            let length = &mut lengths[request.kind as usize];
-            kinds[request.kind as usize][*length] = request.seen();
+            let kind = request.kind() as usize;
+            let length = &mut lengths[kind];
+            kinds[kind][*length] = request.seen();
             *length += 1;
         }
         let [admitted, rejected, unknown] = [0, 1, 2].map(|kind| &kinds[kind][..lengths[kind]]);

@@ -59,13 +59,37 @@ pub(crate) struct Request {
     pub end: i64,
     /// The number of its row.
     pub row: u32,
-    /// The number of what its answer says, 0 where it says nothing.
-    pub said: u32,
-    /// The kind of its answer.
-    pub kind: Kind,
+    mark: u32,
 }
 
 impl Request {
+    /// One whose answer is of this kind, and says what has this number (below 2^30).
+    #[inline]
+    pub fn new(sent: i64, end: i64, row: u32, kind: Kind, said: u32) -> Self {
+        Self {
+            sent,
+            end,
+            row,
+            mark: said << 2 | kind as u32,
+        }
+    }
+
+    /// The number of what its answer says, 0 where it says nothing.
+    #[inline]
+    pub fn said(&self) -> u32 {
+        self.mark >> 2
+    }
+
+    /// The kind of its answer.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self.mark & 3 {
+            0 => Kind::Admitted,
+            1 => Kind::Rejected,
+            _ => Kind::Unknown,
+        }
+    }
+
     /// Its interval.
     pub fn seen(&self) -> Seen {
         Seen {

@@ -183,7 +183,8 @@ impl Table<'_> {
                     return false;
                 }
                 let fields = if silent { SILENT } else { self.fields(row) };
-                let says = fields[..2] != SILENT[..2];
+                // Compared together, they would have to be read from where they were just written.
+                let says = (fields[0] != SILENT[0]) | (fields[1] != SILENT[1]);
                 let received_ns = self.received_ns.at(row);
                 let mut kind = self.kind(row);
                 let bare = self.marked

@@ -23,7 +23,7 @@ pub fn sockets() -> Result<Vec<Handed>, String> {
     if told("LISTEN_PID").and_then(|process| process.parse().ok()) != Some(std::process::id()) {
         return Ok(Vec::new());
     }
-    let count = told("LISTEN_FDS").unwrap_or_default();
+    let count = told("LISTEN_FDS").unwrap_or_else(|| "0".to_owned());
     let known: Option<u16> = count.parse().ok();
     let known = known.ok_or_else(|| format!("LISTEN_FDS is {count:?} (a number of sockets)"))?;
     let told = told("LISTEN_FDNAMES");

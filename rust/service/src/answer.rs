@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::decimal::{Decimal, put};
 use crate::limits::{Decision, Limits, seconds_of};
 use crate::metrics::REFUSED;
+use crate::visible::json;
 
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
@@ -52,7 +53,7 @@ pub fn decided(out: &mut Vec<u8>, limits: &Limits, decision: &Decision<'_>, endi
             reduced(out, detail, *seconds, ending);
         }
         Decision::Failed => reduced(out, "the limiter's storage failed", 1, ending),
-        Decision::TooLong => refused(out, 400, "the key is longer than 4 KiB", ending),
+        Decision::TooLong(reason) => refused(out, 400, reason, ending),
     }
 }
 
@@ -76,7 +77,7 @@ pub fn refused(out: &mut Vec<u8>, status: u16, detail: &str, ending: Ending) {
         slug: None,
         title: phrase(status),
     };
-    let body = problem(&kind, status, [detail], []);
+    let body = problem(&kind, status, [&json(detail)[..]], []);
     refusal(out, &body, None, ending);
 }
 
@@ -135,6 +136,7 @@ const REDUCED_CAPACITY: Kind = Kind {
     title: "Temporary Reduced Capacity",
 };
 
+/// The body; what it is given stands in it as it is: names of limits and policies need no escapes.
 fn problem<'a>(
     kind: &Kind,
     status: u16,

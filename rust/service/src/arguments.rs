@@ -1,5 +1,6 @@
 //! The command line, whose options win over the file of settings.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::settings::Settings;
@@ -19,15 +20,22 @@ impl Arguments {
     /// Reads the words.
     ///
     /// # Errors
-    /// A word that is no option, or has no value.
-    pub fn read(mut words: impl Iterator<Item = String>, rls_handed: bool) -> Result<Self, String> {
+    /// A word that is no option, has no value, or is no text.
+    pub fn read(
+        mut words: impl Iterator<Item = OsString>,
+        rls_handed: bool,
+    ) -> Result<Self, String> {
         let mut found = Self {
             config: PathBuf::from("rateproof.toml"),
             json: false,
             told: Vec::new(),
             rls_handed,
         };
-        while let Some(word) = words.next() {
+        let text = |word: OsString| {
+            let told = word.into_string();
+            told.map_err(|word| format!("{word:?} is not UTF-8\n{USAGE}"))
+        };
+        while let Some(word) = words.next().map(text).transpose()? {
             let Some(name) = word.strip_prefix("--") else {
                 return Err(format!("{word:?} is no option\n{USAGE}"));
             };
@@ -37,7 +45,7 @@ impl Arguments {
             match name {
                 "config" => found.config = value.into(),
                 "json" => found.json = value == "true",
-                name => found.told.push((name.replace('-', "_"), value)),
+                name => found.told.push((name.replace('-', "_"), text(value)?)),
             }
         }
         Ok(found)

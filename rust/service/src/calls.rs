@@ -20,6 +20,7 @@ use crate::messages::{
     HealthCheckRequest, HealthCheckResponse, NOT_SERVING, RateLimitRequest, SERVING,
 };
 use crate::routes::bears;
+use crate::visible::quoted;
 
 const DECIDE: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -265,7 +266,8 @@ fn begun(
     }
     let path = request.uri().path();
     if ![DECIDE, HEALTH].contains(&path) {
-        refuse(&mut respond, &(UNIMPLEMENTED, "unknown method".to_owned()));
+        let reason = format!("unknown method {}", quoted(path.as_bytes()));
+        refuse(&mut respond, &(UNIMPLEMENTED, reason));
         return None;
     }
     let decides = path == DECIDE;
@@ -369,7 +371,8 @@ fn answered(decides: bool, whole: &Bytes, desk: &mut Desk) -> Result<Bytes, Fail
     }
     let request = HealthCheckRequest::decode(message).map_err(unread)?;
     if !SERVICES.contains(&request.service.as_str()) {
-        return Err((NOT_FOUND, "unknown service".to_owned()));
+        let service = quoted(request.service.as_bytes());
+        return Err((NOT_FOUND, format!("unknown service {service}")));
     }
     let serves = !desk.ends && desk.limits.can_decide();
     let status = if serves { SERVING } else { NOT_SERVING };
@@ -418,11 +421,11 @@ fn refuse(to: &mut SendResponse<Bytes>, (code, reason): &Failure) {
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(u16::from(*code)));
-    // What is not visible ASCII, or "%", is percent-encoded; none of ours is.
-    let shown = reason
-        .bytes()
-        .filter(|byte| (b' '..=b'~').contains(byte) && *byte != b'%');
-    if let Ok(reason) = HeaderValue::from_bytes(&shown.collect::<Vec<_>>()) {
+    let shown = reason.bytes().map(|byte| match byte {
+        b' '..=b'$' | b'&'..=b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    if let Ok(reason) = HeaderValue::try_from(shown.collect::<String>()) {
         headers.insert("grpc-message", reason);
     }
     let _ = to.send_response(response, true);

@@ -387,13 +387,13 @@ mod tests {
         let begun = connection.since;
         connection.took(
             &mut desk,
-            b"POST /check/api HTTP/1.1\r\nContent-Length: 9\r\n\r\nab",
+            b"POST /check/api HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
         );
         let asked = connection.since;
         assert!(asked > begun);
         connection.took(&mut desk, b"cdefghi");
         assert_eq!(connection.since, asked);
-        connection.took(&mut desk, b"GET /check/api HTTP/1.1\r\n\r\n");
+        connection.took(&mut desk, b"GET /check/api HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(connection.since > asked);
     }
 }

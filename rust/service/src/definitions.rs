@@ -11,10 +11,12 @@ use saphyr::MarkedYaml;
 use crate::rules::{Level, Node, Rate, Rule, Rules, UNITS};
 use crate::settings::text_of;
 use crate::visible::visible;
-use crate::yaml::{self, fields, flag, list, scalar, unknown, wrong};
+use crate::yaml::{self, fields, flag, list, scalar, unknown, whole, wrong};
 
 /// The most bytes of a file.
 const MOST_BYTES: u64 = 4 << 20;
+/// The largest limit that a table counts.
+const MOST_REQUESTS: u32 = 1_000_000_000;
 const DESCRIPTOR: &str = "key, value, rate_limit, shadow_mode, quota_mode, share_threshold, \
                           detailed_metric, value_to_metric, metadata, descriptors";
 
@@ -183,10 +185,7 @@ fn rule(limit: &MarkedYaml<'_>, shadow: bool) -> Result<Rule, String> {
                 unit = Some(UNITS.iter().find(known).ok_or_else(error)?.1);
             }
             "requests_per_unit" => {
-                let text = scalar(told, name)?;
-                let number = text.parse::<u32>().ok();
-                let form = format!("requests_per_unit {text:?} (0 to 1000000000)");
-                requests = Some(number.ok_or_else(|| wrong(told, &form))?);
+                requests = Some(whole(told, name, MOST_REQUESTS)?);
             }
             "unlimited" => unlimited = flag(told, name)?,
             "name" => own = scalar(told, name)?,
@@ -282,7 +281,7 @@ pub mod tests {
             (
                 "- key: a\n  rate_limit: {unit: day, requests_per_unit: 1000000001}",
                 4,
-                "limit is 1000000001",
+                "\"1000000001\" (0 to",
             ),
             (
                 "- key: a\n  rate_limit: {unit: day, shadow_mode: true}",
@@ -305,6 +304,46 @@ pub mod tests {
             ("- a", 3, "not a mapping"),
             ("- key: a\n  descriptors: {key: b}", 4, "not a list"),
             ("- {? [a] : b}", 3, "no text"),
+            (
+                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 1e3}",
+                4,
+                "is \"1e3\" (0 to",
+            ),
+            (
+                "- key: a\n  rate_limit: {unit: day, requests_per_unit: '5'}",
+                4,
+                "is \"5\" (0",
+            ),
+            (
+                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 08}",
+                4,
+                "is \"08\" (0",
+            ),
+            (
+                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 99999999999999999999}",
+                4,
+                "is \"99999999999999999999\" (0 to 1000000000)",
+            ),
+            (
+                "- key: a\n  shadow_mode: 'true'",
+                4,
+                "is \"true\" (true or false)",
+            ),
+            ("- key: !!binary YQ==", 3, "the tag"),
+            ("- !shop {key: a}", 3, "the tag"),
+            ("- key: a\n  <<: b", 4, "<< is not a mapping"),
+            (
+                "- &a {key: b}\n- key: a\n  <<: [*a, c]",
+                5,
+                "<< is not a mapping",
+            ),
+            (
+                "- &a {key: a, rate_limit: {unit: day}}\n- {<<: *a, rate_limit: {unit: day}}",
+                3,
+                "without requests_per_unit",
+            ),
+            ("- key: a\n\tvalue: b", 3, "found a tab"),
+            ("- key: a\n...\n---\ndomain: e", 6, "a second document"),
             ("- key: a\n - key: b", 4, ""),
             ("- key: *none", 3, ""),
             ("- key: \"a", 3, ""),
@@ -339,6 +378,12 @@ pub mod tests {
                 "{text}"
             );
         }
+        let merged = format!("- &a {{key: a, {limit}}}\n- {{key: b, <<: *a, {limit}}}");
+        let error = rules(&merged).expect_err("the limits would be mixed");
+        assert!(
+            error.starts_with("line 4: rate_limit is merged by <<"),
+            "{error}"
+        );
         let mut twice = rules(&format!("- {{key: a, {limit}}}")).expect("they are rules");
         assert!(
             twice
@@ -346,6 +391,72 @@ pub mod tests {
                 .expect_err("twice")
                 .contains("another file")
         );
+    }
+
+    #[test]
+    fn anchors_merges_and_numbers_are_read_as_yaml_v2_reads_them() {
+        let read = |text: &str| {
+            let all = rules(text)
+                .unwrap_or_else(|error| panic!("{text}: {error}"))
+                .all;
+            let told = all
+                .into_iter()
+                .map(|rule| (rule.path, rule.rate.map(|rate| rate.requests)));
+            told.collect::<Vec<_>>()
+        };
+        for (text, number) in [
+            ("5", 5),
+            ("+5", 5),
+            ("0", 0),
+            ("1_000", 1_000),
+            ("0x1F", 31),
+            ("0X10", 16),
+            ("0o17", 15),
+            ("017", 15),
+            ("0b1_01", 5),
+            ("1__0_", 10),
+        ] {
+            let text =
+                format!("- {{key: a, rate_limit: {{unit: day, requests_per_unit: {text}}}}}");
+            assert_eq!(read(&text), [("d>a".to_owned(), Some(number))], "{text}");
+        }
+        let limit = "rate_limit: {unit: day, requests_per_unit: 1}";
+        for (text, path) in [
+            (
+                format!("- &a {{key: a, {limit}}}\n- {{<<: *a, key: b}}"),
+                "d>b",
+            ),
+            (
+                format!("- &a {{key: a, {limit}}}\n- {{key: b, value: c, <<: *a}}"),
+                "d>a_c",
+            ),
+            (
+                format!("- &a {{key: a, {limit}}}\n- &b {{key: b}}\n- {{<<: [*b, *a], value: c}}"),
+                "d>b_c",
+            ),
+            (format!("- &a {{key: a, {limit}}}\n- {{\"<<\": *a}}"), ""),
+            (
+                format!("- &a {{key: a, value: b, {limit}}}\n- {{<<: *a, value: ~}}"),
+                "d>a",
+            ),
+        ] {
+            let found = rules(&text).map(|rules| rules.all[1].path.clone());
+            assert_eq!(found.unwrap_or_default(), path, "{text}");
+        }
+        for (text, shadow) in [
+            ("y", true),
+            ("ON", true),
+            ("True", true),
+            ("n", false),
+            ("~", false),
+        ] {
+            let text = format!("- {{key: a, shadow_mode: {text}, {limit}}}");
+            assert_eq!(
+                rules(&text).expect("they are rules").all[0].shadow,
+                shadow,
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use crate::visible::quoted;
+
 /// The longest command, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 /// The most words of a command.
@@ -37,7 +39,8 @@ fn array<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, St
         return Ok(None);
     };
     if count > MOST_WORDS as i64 {
-        return Err("invalid multibulk length".to_owned());
+        let error = "invalid multibulk length";
+        return Err(format!("{error}: '{count}' (at most {MOST_WORDS})"));
     }
     for _ in 0..count.max(0) {
         match bytes.get(at) {
@@ -48,18 +51,25 @@ fn array<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, St
         let Some((size, begin)) = length(bytes, at + 1, "bulk count", "bulk length")? else {
             return Ok(None);
         };
-        let size = usize::try_from(size).ok();
-        let size = size.filter(|size| begin + size + 2 <= MOST_BYTES);
-        let end = begin + size.ok_or("invalid bulk length")?;
+        let whole = usize::try_from(size).ok();
+        let whole = whole.filter(|size| begin + size + 2 <= MOST_BYTES);
+        let end = begin + whole.ok_or_else(|| too_long(size))?;
         match bytes.get(end..end + 2) {
             None => return Ok(None),
             Some(b"\r\n") => {}
-            Some(_) => return Err("expected CRLF behind a bulk string".to_owned()),
+            Some(other) => {
+                let error = "expected CRLF behind a bulk string, got";
+                return Err(format!("{error} {}", quoted(other)));
+            }
         }
         words.push(Cow::Borrowed(&bytes[begin..end]));
         at = end + 2;
     }
     Ok(Some(at))
+}
+
+fn too_long(size: i64) -> String {
+    format!("invalid bulk length: '{size}' (0 and above, at most {MOST_BYTES} bytes a command)")
 }
 
 /// The number on the line that begins at `at`, and where the next line begins.
@@ -73,12 +83,17 @@ fn length(
     let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
         return match rest.len() < MOST_DIGITS {
             true => Ok(None),
-            false => Err(format!("too big {line} string")),
+            false => Err(format!("too big {line} string: {}", quoted(rest))),
         };
     };
     let digits = rest[..end].strip_suffix(b"\r");
     let found = digits.and_then(integer);
-    let found = found.ok_or_else(|| format!("invalid {number}"))?;
+    let found = found.ok_or_else(|| {
+        format!(
+            "invalid {number}: {}",
+            quoted(digits.unwrap_or(&rest[..end]))
+        )
+    })?;
     Ok(Some((found, at + end + 1)))
 }
 
@@ -107,22 +122,28 @@ fn line<'a>(bytes: &'a [u8], words: &mut Words<'a>) -> Result<Option<usize>, Str
     else {
         return match bytes.len() < MOST_BYTES {
             true => Ok(None),
-            false => Err("too big inline request".to_owned()),
+            false => Err(format!("too big inline request: {}", quoted(bytes))),
         };
     };
-    if bytes[..end].contains(&0) {
-        return Err("NUL in inline request".to_owned());
+    let whole = &bytes[..end];
+    if whole.contains(&0) {
+        return Err(format!("NUL in inline request: {}", quoted(whole)));
     }
-    let mut rest = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    let mut rest = whole.strip_suffix(b"\r").unwrap_or(whole);
     loop {
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
             return Ok(Some(end + 1));
         }
         if words.len() == MOST_WORDS {
-            return Err("too big inline request".to_owned());
+            let error = "too big inline request";
+            return Err(format!(
+                "{error}: {} (at most {MOST_WORDS} words)",
+                quoted(whole)
+            ));
         }
-        let (word, after) = word(rest).ok_or("unbalanced quotes in request")?;
+        let unbalanced = || format!("unbalanced quotes in request: {}", quoted(whole));
+        let (word, after) = word(rest).ok_or_else(unbalanced)?;
         words.push(Cow::Owned(word));
         rest = after;
     }
@@ -218,46 +239,59 @@ mod tests {
             ])
         );
         for line in [&b"a \"b\n"[..], b"'a'b\n", b"\"a\"\"b\"\r\n"] {
-            assert_eq!(split(line), Err("unbalanced quotes in request".to_owned()));
+            let error = format!(
+                "unbalanced quotes in request: {}",
+                quoted(&line[..line.len() - 1])
+            );
+            assert_eq!(split(line), Err(error));
         }
     }
 
     #[test]
-    fn what_is_no_command_or_larger_than_one_is_refused_as_redis_does() {
+    fn what_is_no_command_or_larger_than_one_is_refused_as_redis_does_and_named() {
         let digits = [b"*".to_vec(), vec![b'1'; 40]].concat();
         let many = format!("*{}\r\n", MOST_WORDS + 1);
         let large = format!("*1\r\n${MOST_BYTES}\r\n");
         for (bytes, error) in [
-            (&b"*1\n$4\r\nPING\r\n"[..], "invalid multibulk length"),
-            (b"*x\r\n", "invalid multibulk length"),
-            (b"*+1\r\n", "invalid multibulk length"),
-            (b"*01\r\n", "invalid multibulk length"),
-            (b"*99999999999999999999\r\n", "invalid multibulk length"),
-            (many.as_bytes(), "invalid multibulk length"),
-            (&digits, "too big mbulk count string"),
+            (&b"*1\n$4\r\nPING\r\n"[..], "invalid multibulk length: '1'"),
+            (b"*x\r\n", "invalid multibulk length: 'x'"),
+            (b"*+1\r\n", "invalid multibulk length: '+1'"),
+            (b"*01\r\n", "invalid multibulk length: '01'"),
+            (
+                b"*99999999999999999999\r\n",
+                "invalid multibulk length: '99999999999999999999'",
+            ),
+            (
+                many.as_bytes(),
+                "invalid multibulk length: '1025' (at most 1024)",
+            ),
+            (&digits, "too big mbulk count string: '1111"),
             (b"*1\r\n*1\r\n", "expected '$', got '*'"),
             (b"*1\r\n\xff", "expected '$', got '\\xff'"),
-            (b"*1\r\n$-1\r\n", "invalid bulk length"),
-            (b"*1\r\n$9223372036854775807\r\n", "invalid bulk length"),
-            (large.as_bytes(), "invalid bulk length"),
+            (b"*1\r\n$-1\r\n", "invalid bulk length: '-1'"),
+            (
+                b"*1\r\n$9223372036854775807\r\n",
+                "invalid bulk length: '9223372036854775807'",
+            ),
+            (large.as_bytes(), "invalid bulk length: '65536'"),
             (
                 b"*1\r\n$11111111111111111111111111111111",
-                "too big bulk count string",
+                "too big bulk count string: '1111",
             ),
-            (b"*1\r\n$4\r\nPINGxx", "expected CRLF behind a bulk string"),
-            (b"PING a\0b\n", "NUL in inline request"),
-            (&[b'a'; MOST_BYTES], "too big inline request"),
+            (
+                b"*1\r\n$4\r\nPING\0x",
+                "expected CRLF behind a bulk string, got '\\x00x'",
+            ),
+            (b"PING a\0b\n", "NUL in inline request: 'PING a\\x00b'"),
+            (&[b'a'; MOST_BYTES], "too big inline request: 'aaaa"),
             (
                 &[b"a ".repeat(MOST_WORDS + 1), b"\n".to_vec()].concat(),
-                "too big inline request",
+                "too big inline request: 'a a ",
             ),
         ] {
-            assert_eq!(
-                read(bytes),
-                Err(error.to_owned()),
-                "{}",
-                bytes.escape_ascii()
-            );
+            let found = read(bytes).expect_err(error);
+            assert!(found.starts_with(error), "{found}");
+            assert!(found.len() < 200, "{found}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::address::ClientAddress;
 use crate::decimal::{Decimal, put};
 use crate::request::Request;
+use crate::visible::quoted;
 
 const FORM: &str =
     "ip, path, path:2, method, query:NAME, header:NAME or cookie:NAME, joined by + or |";
@@ -59,15 +60,17 @@ impl KeySpec {
     }
 
     /// The key of the client: that of the first alternative whose parts are all there and not empty,
-    /// else of its address; `None` if a value is too long.
-    #[must_use]
+    /// else of its address.
+    ///
+    /// # Errors
+    /// A value is too long.
     pub fn of(
         &self,
         request: &Request<'_>,
         route: &[u8],
         address: &ClientAddress,
         peer: Option<IpAddr>,
-    ) -> Option<Vec<u8>> {
+    ) -> Result<Vec<u8>, String> {
         'next: for parts in &self.0 {
             let mut key = Vec::new();
             for part in parts {
@@ -80,18 +83,18 @@ impl KeySpec {
                     Kind::Cookie => cookie(&request.field("cookie"), part.name.as_bytes()),
                 };
                 if value.len() > MOST_KEY {
-                    return None;
+                    return Err(too_long(&part.label, &value));
                 }
                 if value.is_empty() {
                     continue 'next;
                 }
                 write(&mut key, &part.label, &value);
             }
-            return Some(key);
+            return Ok(key);
         }
         let mut key = Vec::new();
         write(&mut key, "ip", &address.of(request, peer));
-        Some(key)
+        Ok(key)
     }
 }
 
@@ -129,6 +132,12 @@ impl Part {
         let name = name.unwrap_or_default().to_owned();
         Ok(Self { kind, name, label })
     }
+}
+
+/// Says that a value is too long to be a key.
+pub fn too_long(place: &str, value: &[u8]) -> String {
+    let (bytes, shown) = (value.len(), quoted(value));
+    format!("{place} has {bytes} bytes (at most {MOST_KEY}): {shown}")
 }
 
 /// One part of a key, such as `query:clientId=1:a`.

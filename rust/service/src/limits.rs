@@ -20,6 +20,8 @@ use crate::tables::Tables;
 use crate::tls::Tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// Names of limits that an error tells.
+const MOST_NAMED: usize = 20;
 
 /// All limits, by name.
 pub struct Limits {
@@ -61,8 +63,8 @@ pub enum Decision<'a> {
     Full(u64),
     /// The table is gone or damaged.
     Failed,
-    /// The key is longer than is accepted.
-    TooLong,
+    /// A value is longer than a key may be.
+    TooLong(String),
 }
 
 impl Limits {
@@ -123,6 +125,17 @@ impl Limits {
     fn all(&self) -> impl Iterator<Item = &Tables> {
         let decide = self.counted().map(|(_, tables)| tables);
         decide.chain(self.gone.values())
+    }
+
+    /// The names that may be asked for, or as many of them as an error has room for.
+    pub fn names(&self) -> String {
+        let known = self.by_name.keys().map(String::as_str);
+        let more = (self.by_name.len() > MOST_NAMED).then_some("...");
+        let names: Vec<&str> = known.take(MOST_NAMED).chain(more).collect();
+        match names.is_empty() {
+            true => "there is none".to_owned(),
+            false => format!("one of {}", names.join(", ")),
+        }
     }
 
     /// All that decide, by name or by their place in a domain.
@@ -195,8 +208,9 @@ impl Served {
         address: &ClientAddress,
         peer: Option<IpAddr>,
     ) -> Decision<'_> {
-        let Some(key) = self.key.of(request, route, address, peer) else {
-            return Decision::TooLong;
+        let key = match self.key.of(request, route, address, peer) {
+            Ok(key) => key,
+            Err(reason) => return Decision::TooLong(reason),
         };
         let ruling = match &self.room {
             Some(room) => room.hit(&self.tables, &key, self.cost, || address.taker(request)),

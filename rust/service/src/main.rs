@@ -52,7 +52,7 @@ mod yaml;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 
 use activation::Handed;
@@ -63,7 +63,6 @@ use policy::Text;
 use reload::Reload;
 use serving::{Loop, Shared};
 use settings::Settings;
-use signals::Signals;
 use store::Store;
 use told::Told;
 
@@ -86,10 +85,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let bad = |message| (BAD_ARGUMENTS, message);
-    Signals::hold_reload();
+    let (reloads, ends) = signals::awaited();
     let handed = activation::sockets().map_err(bad)?;
     let rls_handed = handed.iter().any(|each| each.name == "rls");
-    let arguments = Arguments::read(std::env::args().skip(1), rls_handed).map_err(bad)?;
+    let arguments = Arguments::read(std::env::args_os().skip(1), rls_handed).map_err(bad)?;
     let settings = arguments.settings().map_err(bad)?;
     let tls = tls::told(&settings).map_err(bad)?;
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
@@ -129,7 +128,7 @@ fn run() -> Result<(), Failure> {
     let limits = Limits::open(&settings, tls, &mut store, None);
     let limits = limits.map_err(|message| (CANNOT_WRITE, message))?;
     let shared = Arc::new(Shared::new(limits, Told::new(store, settings.resp_tables)));
-    let signals = Signals::held();
+    signals::serves();
     serving::allow_connections();
     let (mut loops, mut wakers) = (Vec::new(), Vec::new());
     for number in 0..settings.threads {
@@ -142,9 +141,7 @@ fn run() -> Result<(), Failure> {
     let tls = settings.tls.is_some();
     say(&arguments, &settings, &listeners, tls)?;
     warn(&settings, &listeners);
-    // Tables may take long to make: whoever is asked to end does not wait for that. Of reloads that are
-    // asked for meanwhile one is enough.
-    let (ask, asked) = mpsc::sync_channel(1);
+    // Tables may take long to make: whoever is asked to end does not wait for that.
     let reload = Reload {
         arguments,
         settings,
@@ -152,10 +149,8 @@ fn run() -> Result<(), Failure> {
         wakers: Arc::new(wakers),
     };
     let wakers = Arc::clone(&reload.wakers);
-    thread::spawn(move || reload.serve(&asked));
-    while signals.asks_for_reload() {
-        let _ = ask.try_send(());
-    }
+    thread::spawn(move || reload.serve(&reloads));
+    let _ = ends.recv();
     drop(listeners);
     shared.end();
     reload::wake(&wakers);
@@ -202,19 +197,23 @@ fn say(
         let policy = quotas.collect::<Vec<_>>().join("; ");
         let shadow = if limit.shadow { " (shadow)" } else { "" };
         tell!("  /check/{name}: {policy}{shadow}");
-        limits.push(format!("{name:?}: {policy:?}"));
+        limits.push((name.clone(), policy));
     }
     for rule in &settings.rules.all {
         let shadow = if rule.shadow { " (shadow)" } else { "" };
         tell!("  rls {}: {}{shadow}", rule.path, rule.promise());
-        limits.push(format!("{:?}: {:?}", rule.path, rule.promise()));
+        limits.push((rule.path.clone(), rule.promise()));
     }
     if arguments.json {
-        let (store, limits) = (&settings.store, limits.join(", "));
-        let named = listeners.iter().zip(&places);
-        let named = named.map(|(each, place)| format!("\"{}\": {place:?}, ", each.name()));
-        let named = named.collect::<String>();
-        let line = format!("{{{named}\"store\": {store:?}, \"limits\": {{{limits}}}}}\n");
+        let pair = |(name, text): &(String, String)| {
+            format!("\"{}\": \"{}\"", visible::json(name), visible::json(text))
+        };
+        let pairs =
+            |pairs: &[(String, String)]| pairs.iter().map(pair).collect::<Vec<_>>().join(", ");
+        let names = listeners.iter().map(|each| each.name().to_owned());
+        let mut told: Vec<_> = names.zip(places).collect();
+        told.push(("store".to_owned(), settings.store.clone()));
+        let line = format!("{{{}, \"limits\": {{{}}}}}\n", pairs(&told), pairs(&limits));
         let mut out = io::stdout();
         let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         written.map_err(|error| (CANNOT_WRITE, format!("cannot write to stdout: {error}")))?;

@@ -4,8 +4,12 @@ use std::fmt;
 
 use rateproof_enforce::{Algorithm, Quota};
 
+use crate::visible::quoted;
+
 const FORM: &str = "a policy reads like '5 per 5s', '100/minute' or '5 per 5s; 1000 per hour'";
 const SECOND: u64 = 1_000_000_000;
+/// Digits of a number, at most.
+const MOST_DIGITS: usize = 20;
 const DAY: u64 = 86_400 * SECOND;
 /// Lengths of units by their names in the singular. A month is 30 days, a year 12 of them.
 const UNITS: [(&str, u64); 17] = [
@@ -45,8 +49,12 @@ impl Policy {
         let mut quotas: Vec<Quota> = Vec::new();
         for part in text.split([';', ',', '|']) {
             let quota = parse_quota(part).map_err(|error| match error {
-                Some(error) => format!("{error} in '{text}'"),
-                None => format!("'{}' in '{text}' is not a policy ({FORM})", part.trim()),
+                Some(error) => format!("{error} in {}", quoted(text.as_bytes())),
+                None => {
+                    let (part, whole) = (part.trim().as_bytes(), text.as_bytes());
+                    let (part, whole) = (quoted(part), quoted(whole));
+                    format!("{part} in {whole} is not a policy ({FORM})")
+                }
             })?;
             if !quotas.contains(&quota) {
                 quotas.push(quota);
@@ -66,14 +74,17 @@ fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
     if !name.is_empty() && !space(&mut rest) {
         return Err(None);
     }
-    let limit = number(&mut rest).ok_or(None)?;
+    let limit = number(&mut rest)?;
     space(&mut rest);
     rest = rest
         .strip_prefix('/')
         .or_else(|| rest.strip_prefix("per"))
         .ok_or(None)?;
     space(&mut rest);
-    let multiple = number(&mut rest).unwrap_or(1);
+    let multiple = match rest.starts_with(|letter: char| letter.is_ascii_digit()) {
+        true => number(&mut rest)?,
+        false => 1,
+    };
     space(&mut rest);
     let unit = word(&mut rest, |letter| letter.is_ascii_lowercase());
     let mut figure = |name: &str| {
@@ -85,7 +96,7 @@ fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
         if !space(&mut after) {
             return Err(None);
         }
-        let found = number(&mut after).ok_or(None)?;
+        let found = number(&mut after)?;
         rest = after;
         match found {
             0 => Err(Some(format!("{name} is 0 (at least 1)"))),
@@ -133,15 +144,17 @@ fn space(rest: &mut &str) -> bool {
     found
 }
 
-/// Of 1 to 20 digits; one that is too large for anything is the largest there is.
-fn number(rest: &mut &str) -> Option<u64> {
-    let mut after = *rest;
-    let digits = word(&mut after, |letter| letter.is_ascii_digit());
-    if !(1..=20).contains(&digits.len()) {
-        return None;
+/// Of digits; an error without words if there are none.
+fn number(rest: &mut &str) -> Result<u64, Option<String>> {
+    let digits = word(rest, |letter| letter.is_ascii_digit());
+    match digits.parse() {
+        Ok(found) if digits.len() <= MOST_DIGITS => Ok(found),
+        _ if digits.is_empty() => Err(None),
+        _ => {
+            let digits = quoted(digits.as_bytes());
+            Err(Some(format!("{digits} is too large a number")))
+        }
     }
-    *rest = after;
-    Some(digits.parse().unwrap_or(u64::MAX))
 }
 
 fn unit_ns(name: &str) -> Option<u64> {

@@ -2,6 +2,9 @@
 
 use crate::decimal::Decimal;
 
+/// Letters of an error, at most: it may repeat what a client sent.
+const MOST_LETTERS: usize = 1024;
+
 /// The buffer into which answers to one client are written.
 pub struct Reply<'a> {
     pub out: &'a mut Vec<u8>,
@@ -16,8 +19,9 @@ impl Reply<'_> {
 
     /// An error; its first word is a code. Of text that a client gave, no line breaks are left.
     pub fn error(&mut self, text: &str) {
-        let break_of = |letter: char| letter.is_control();
-        self.line(b'-', &text.replace(break_of, " "));
+        let shown = |letter: char| if letter.is_control() { ' ' } else { letter };
+        let text: String = text.chars().map(shown).take(MOST_LETTERS).collect();
+        self.line(b'-', &text);
     }
 
     pub fn integer(&mut self, number: i64) {

@@ -29,8 +29,98 @@ pub struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(pub u16, pub String);
 
-fn refused(status: u16, detail: &str) -> Refused {
-    Refused(status, detail.to_owned())
+impl Refused {
+    /// The answer to a part of a head that has not the form that it should have.
+    fn malformed(part: &str, value: &[u8], form: &str) -> Self {
+        Self(400, format!("{part} is {} ({form})", quoted(value)))
+    }
+}
+
+/// The part of a head in which the parser found a mistake.
+#[cold]
+fn mistake(head: &[u8], error: httparse::Error) -> Refused {
+    let lines = head.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = lines.skip_while(|line| line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let mut words = first.splitn(3, |byte| *byte == b' ');
+    let [method, target, version] = [(); 3].map(|()| words.next().unwrap_or_default());
+    let mut fields = lines.map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':');
+        line.split_at(colon.unwrap_or(line.len()))
+    });
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    match error {
+        httparse::Error::Version => {
+            Refused::malformed("the version", version, "HTTP/1.1 or HTTP/1.0")
+        }
+        httparse::Error::HeaderName => {
+            let (name, _) = fields
+                .find(|(name, value)| !is_token(name) || value.is_empty())
+                .unwrap_or_default();
+            Refused::malformed(
+                "the name of a field",
+                name,
+                "a token, and a colon behind it",
+            )
+        }
+        httparse::Error::HeaderValue => {
+            let (name, value) = fields
+                .find(|(_, value)| value.iter().any(is_control))
+                .unwrap_or_default();
+            let value = value.get(1..).unwrap_or_default().trim_ascii_start();
+            Refused::malformed(&quoted(name), value, "without control bytes")
+        }
+        httparse::Error::Token if !is_token(method) => {
+            Refused::malformed("the method", method, "a token such as GET")
+        }
+        httparse::Error::Token => Refused::malformed(
+            "the target",
+            target,
+            "a path such as /check/NAME, and behind it a version",
+        ),
+        _ => Refused::malformed("the first line", first, "METHOD TARGET HTTP/1.1"),
+    }
+}
+
+/// True if it is a token (RFC 9110, 5.6.2).
+pub fn is_token(word: &[u8]) -> bool {
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !word.is_empty() && word.iter().all(known)
+}
+
+/// True if it is the name or the address of a host, or empty, perhaps with a port (RFC 9112, 3.2).
+fn is_host(value: &[u8]) -> bool {
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let (host, rest) = match value {
+        [b'[', inner @ ..] => {
+            let end = inner.iter().position(|byte| *byte == b']');
+            let (inner, rest) = inner.split_at(end.unwrap_or_default());
+            if inner.is_empty() || !inner.iter().all(|byte| known(byte) || *byte == b':') {
+                return false;
+            }
+            (&inner[..0], &rest[1..])
+        }
+        _ => {
+            let end = value.iter().position(|byte| *byte == b':');
+            value.split_at(end.unwrap_or(value.len()))
+        }
+    };
+    let port = rest.strip_prefix(b":").unwrap_or(rest);
+    let ends = port.len() < rest.len() || rest.is_empty();
+    ends && host.iter().all(known) && port.iter().all(u8::is_ascii_digit)
+}
+
+/// Takes the value of a field that stands in a head once.
+fn once<'a>(known: &mut Option<&'a [u8]>, name: &str, value: &'a [u8]) -> Result<(), Refused> {
+    match known.replace(value) {
+        None => Ok(()),
+        Some(first) => {
+            let (first, second) = (quoted(first), quoted(value));
+            let detail = format!("{name} is {first} and {second}: more than one");
+            Err(Refused(400, detail))
+        }
+    }
 }
 
 /// A target without the scheme and the authority that RFC 9112, 3.2.2 lets it have.
@@ -59,12 +149,12 @@ impl<'a> Request<'a> {
         let head = match parsed.parse_with_uninit_headers(bytes, &mut room) {
             Ok(Status::Complete(head)) if head <= MOST_HEAD => head,
             Ok(Status::Partial) if bytes.len() < MOST_HEAD => return Ok(None),
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-                return Err(refused(431, "the head is longer than 32 KiB or 128 fields"));
+            Ok(_) => return Err(Refused(431, "the head is longer than 32 KiB".to_owned())),
+            Err(httparse::Error::TooManyHeaders) => {
+                let detail = format!("the head has more than {MOST_FIELDS} fields");
+                return Err(Refused(431, detail));
             }
-            Err(error) => {
-                return Err(Refused(400, format!("not a request of HTTP/1: {error}")));
-            }
+            Err(error) => return Err(mistake(bytes, error)),
         };
         let target = origin_form(parsed.path.unwrap_or_default().as_bytes());
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
@@ -83,39 +173,59 @@ impl<'a> Request<'a> {
             keeps_alive: parsed.version == Some(1),
             length: head as u64,
         };
-        let says = |word: &str| {
-            let mut options = request
-                .lines("connection")
-                .flat_map(|line| line.split(|byte| *byte == b','));
-            options.any(|each| each.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-        };
-        let keeps_alive = !says("close") && (request.keeps_alive || says("keep-alive"));
-        request.keeps_alive = keeps_alive;
-        request.length += request.body()?;
+        request.length += request.frame()?;
         Ok(Some(request))
     }
 
-    /// Bytes of the body.
-    fn body(&self) -> Result<u64, Refused> {
-        if self.lines("transfer-encoding").any(|line| !line.is_empty()) {
-            return Err(refused(411, "a body needs a Content-Length"));
+    /// Reads the fields that say whom it is for and where it ends; the bytes of the body.
+    fn frame(&mut self) -> Result<u64, Refused> {
+        let (mut host, mut length, mut closes, mut keeps) = (None, None, false, false);
+        for &(name, value) in &self.fields {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+            if is("host") {
+                once(&mut host, "Host", value)?;
+            } else if is("content-length") {
+                once(&mut length, "Content-Length", value)?;
+            } else if is("transfer-encoding") {
+                let coding = quoted(value);
+                let detail =
+                    format!("Transfer-Encoding is {coding}: a body needs a Content-Length");
+                return Err(Refused(411, detail));
+            } else if is("connection") {
+                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    closes |= option.eq_ignore_ascii_case(b"close");
+                    keeps |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
         }
-        let mut lengths = self.lines("content-length");
-        let length = match (lengths.next(), lengths.next()) {
-            (None, _) => return Ok(0),
-            (Some(length), None) => length,
-            _ => return Err(refused(400, "more than one Content-Length")),
+        match host {
+            None if self.keeps_alive => {
+                return Err(Refused(400, "no Host, which HTTP/1.1 asks for".to_owned()));
+            }
+            Some(host) if !is_host(host) => {
+                let form = "a name or an address, perhaps with a port";
+                return Err(Refused::malformed("Host", host, form));
+            }
+            _ => {}
+        }
+        self.keeps_alive = !closes && (self.keeps_alive || keeps);
+        let Some(length) = length else {
+            return Ok(0);
         };
         let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         let number = std::str::from_utf8(length).ok().filter(|_| digits);
         match number.map(|number| number.parse().unwrap_or(u64::MAX)) {
-            None => Err(Refused(
-                400,
-                format!("Content-Length is {}, no number", quoted(length)),
+            None => Err(Refused::malformed(
+                "Content-Length",
+                length,
+                "a whole number",
             )),
             Some(bytes) if bytes > MOST_BODY => Err(Refused(
                 413,
-                format!("Content-Length is {}, more than 1 MiB", quoted(length)),
+                format!(
+                    "Content-Length is {}, more than {MOST_BODY}",
+                    quoted(length)
+                ),
             )),
             Some(bytes) => Ok(bytes),
         }
@@ -139,5 +249,151 @@ impl<'a> Request<'a> {
             value.extend_from_slice(line);
         }
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The refusal of a request line and of fields behind it.
+    fn refusal(lines: &[u8]) -> String {
+        let head = [lines, b"\r\n\r\n"].concat();
+        match Request::parse(&head) {
+            Err(Refused(status, why)) => format!("{status} {why}"),
+            Ok(_) => panic!("{} is a request", head.escape_ascii()),
+        }
+    }
+
+    #[test]
+    fn a_malformed_part_is_named_with_its_value_and_its_form() {
+        for (lines, expected) in [
+            (
+                &b"\x16\x03\x01 / HTTP/1.1"[..],
+                "400 the method is '\\x16\\x03\\x01' (a token",
+            ),
+            (
+                b"G(T / HTTP/1.1",
+                "400 the method is 'G(T' (a token such as GET)",
+            ),
+            (b"GET", "400 the target is '' (a path"),
+            (
+                b"GET /",
+                "400 the target is '/' (a path such as /check/NAME, and behind it",
+            ),
+            (
+                b"GET /a\x01b HTTP/1.1",
+                "400 the target is '/a\\x01b' (a path",
+            ),
+            (b"GET /\xff HTTP/1.1", "400 the target is '/\\xff' (a path"),
+            (b"GET  / HTTP/1.1", "400 the target is '' (a path"),
+            (
+                b"GET / HTTP/2.0",
+                "400 the version is 'HTTP/2.0' (HTTP/1.1 or HTTP/1.0)",
+            ),
+            (b"GET / x HTTP/1.1", "400 the version is 'x HTTP/1.1'"),
+            (
+                b"GET / HTTP/1.1 ",
+                "400 the first line is 'GET / HTTP/1.1 ' (METHOD",
+            ),
+            (
+                b"GET / HTTP/1.1\r\nHost: x\r\n Folded: y",
+                "400 the name of a field is ' Folded'",
+            ),
+            (
+                b"GET / HTTP/1.1\r\nHost : x",
+                "400 the name of a field is 'Host ' (a token, and",
+            ),
+            (
+                b"GET / HTTP/1.1\r\nHost\r\n",
+                "400 the name of a field is 'Host' (a token, and",
+            ),
+            (b"GET / HTTP/1.1\r\n: x", "400 the name of a field is ''"),
+            (
+                b"GET / HTTP/1.1\r\nX: \ta\0b",
+                "400 'X' is 'a\\x00b' (without control bytes)",
+            ),
+            (
+                b"GET / HTTP/1.1\r\nX: a\rHost: b",
+                "400 'X' is 'a\\rHost: b' (without control",
+            ),
+        ] {
+            let found = refusal(lines);
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let long = [b"GET / HTTP/1.1\r\nX: \x01", &[b'y'; 9_000][..]].concat();
+        assert!(refusal(&long).len() < 150);
+    }
+
+    #[test]
+    fn a_request_of_http_1_1_names_one_host() {
+        for host in [
+            "x",
+            "",
+            "a.example:80",
+            "127.0.0.1",
+            "[::1]:8090",
+            "[fe80::1%25eth0]",
+            "a_b-c",
+            "x:",
+            "%41",
+        ] {
+            for head in [
+                format!("GET / HTTP/1.1\r\nhOsT: {host}\r\n\r\n"),
+                format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n"),
+            ] {
+                assert!(
+                    matches!(Request::parse(head.as_bytes()), Ok(Some(_))),
+                    "{head}"
+                );
+            }
+        }
+        assert!(matches!(
+            Request::parse(b"GET / HTTP/1.0\r\n\r\n"),
+            Ok(Some(_))
+        ));
+        assert_eq!(
+            refusal(b"GET / HTTP/1.1"),
+            "400 no Host, which HTTP/1.1 asks for"
+        );
+        assert_eq!(
+            refusal(b"GET http://x/ HTTP/1.1"),
+            "400 no Host, which HTTP/1.1 asks for"
+        );
+        for version in ["1.0", "1.1"] {
+            let twice = format!("GET / HTTP/{version}\r\nHost: a\r\nX: y\r\nHOST: b");
+            assert_eq!(
+                refusal(twice.as_bytes()),
+                "400 Host is 'a' and 'b': more than one"
+            );
+        }
+        for host in [
+            "a b", "a/b", "a@b", "a:b", "::1", "[::1", "[]", "[::1]x", "[::1]:x", "a:80:80",
+            "\u{e9}", "a\"b",
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}");
+            let expected = format!("400 Host is {} (a name", quoted(host.as_bytes()));
+            assert!(refusal(head.as_bytes()).starts_with(&expected), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_one_length_and_no_coding() {
+        let length =
+            |fields: &str| refusal(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}").as_bytes());
+        let twice = "400 Content-Length is '3' and '3': more than one";
+        assert_eq!(length("Content-Length: 3\r\ncontent-length: 3"), twice);
+        for told in ["+3", "-3", "0x3", "3, 3", "3 3", "", "\u{663}"] {
+            let expected = format!("400 Content-Length is {} (a whole", quoted(told.as_bytes()));
+            assert!(
+                length(&format!("Content-Length: {told}")).starts_with(&expected),
+                "{told}"
+            );
+        }
+        assert!(length("Content-Length: 99999999999999999999").starts_with("413 "));
+        for told in ["chunked", "identity", "", "\u{b}chunked"] {
+            let found = length(&format!("Content-Length: 3\r\nTransfer-Encoding: {told}"));
+            assert!(found.starts_with("4"), "{found}");
+        }
     }
 }

@@ -49,9 +49,7 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
         .ok()
         .and_then(|name| limits.by_name.get(name));
     let Some(served) = served else {
-        let names: Vec<&str> = limits.by_name.keys().map(String::as_str).collect();
-        let (name, names) = (quoted(name), names.join(", "));
-        let detail = format!("no limit {name}; one of {names}");
+        let detail = format!("no limit {}; {}", quoted(name), limits.names());
         return answer::refused(out, 404, &detail, ending);
     };
     let decision = served.decide(request, route, &limits.address, peer);

@@ -44,7 +44,8 @@ impl Rate {
     /// The unit is unknown, or no table counts so many.
     pub fn quota(self, exact: bool) -> Result<Option<Quota>, String> {
         let window_ns = self.window_ns();
-        let window_ns = window_ns.ok_or_else(|| format!("unit {} is unknown", self.unit))?;
+        let window_ns =
+            window_ns.ok_or_else(|| format!("unit {} is unknown (1 to 7)", self.unit))?;
         let algorithm = match exact && self.requests <= MOST_EXACT {
             true => Algorithm::SLIDING_LOG,
             false => Algorithm::SLIDING_BLOCKS,

@@ -4,6 +4,7 @@ use crate::command::{Desk, Done, MOST_REPEATED, repeated};
 use crate::frame::{Words, integer};
 use crate::reply::Reply;
 use crate::routes::same;
+use crate::visible::quoted;
 
 /// The version of Redis whose commands and errors these are.
 const REDIS: &str = "7.4.0";
@@ -108,8 +109,13 @@ pub fn hello(
         Some(word) => match integer(word) {
             Some(2) => 2,
             Some(3) => 3,
-            Some(_) => return Err("NOPROTO unsupported protocol version".to_owned()),
-            None => return Err("ERR Protocol version is not an integer or out of range".to_owned()),
+            found => {
+                let error = match found {
+                    Some(_) => "NOPROTO unsupported protocol version",
+                    None => "ERR Protocol version is not an integer or out of range",
+                };
+                return Err(format!("{error}: {} (2 or 3)", quoted(word)));
+            }
         },
     };
     let mut name = None;
@@ -206,8 +212,13 @@ pub fn info(_: &mut Session, desk: &mut Desk, _: &Words<'_>, reply: &mut Reply<'
 pub fn select(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
     match integer(&words[1]) {
         Some(0) => reply.simple("OK"),
-        Some(_) => return Err("ERR DB index is out of range".to_owned()),
-        None => return Err("ERR value is not an integer or out of range".to_owned()),
+        found => {
+            let error = match found {
+                Some(_) => "ERR DB index is out of range",
+                None => "ERR value is not an integer or out of range",
+            };
+            return Err(format!("{error}: {} (0)", quoted(&words[1])));
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The settings: `[limits.NAME]` and `[service]` of a settings file, each mistake with its line.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::address::{ClientAddress, Networks};
 use crate::key::KeySpec;
 use crate::policy::Policy;
+use crate::request::is_token;
 use crate::rules::Rules;
 use crate::visible::quoted;
 
@@ -207,7 +209,7 @@ impl Settings {
         let whole = |least, most| whole(name, text, least, most);
         match name {
             "store" => self.store = text.to_owned(),
-            "host" => self.host = Some(text.to_owned()),
+            "host" => self.host = Some(host(name, text)?),
             "port" => self.port = Some(whole(0, 65_535)? as u16),
             "resp" => self.resp = Some(place(name, text)?),
             "rls" => self.rls = Some(place(name, text)?),
@@ -222,9 +224,7 @@ impl Settings {
             "show_keys" => self.show_keys = flag(name, text)?,
             "proxies" => self.address.proxies = whole(0, 100)? as usize,
             "proxy_header" => {
-                let known =
-                    |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-                if text.is_empty() || !text.bytes().all(known) {
+                if !is_token(text.as_bytes()) {
                     return Err(format!("proxy_header is {text:?} (the name of a field)"));
                 }
                 self.address.header = text.to_owned();
@@ -286,7 +286,8 @@ fn flag(name: &str, text: &str) -> Result<bool, String> {
 }
 
 fn whole(name: &str, text: &str, least: u64, most: u64) -> Result<u64, String> {
-    let number = text.parse().ok();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
     let found = number.filter(|number| (least..=most).contains(number));
     found.ok_or_else(|| format!("{name} is {text:?} ({least} to {most})"))
 }
@@ -306,21 +307,38 @@ fn secret(form: &str) -> Result<String, String> {
     right.then(|| found.to_owned()).ok_or_else(form)
 }
 
+/// A host as sockets take it, or the path of a Unix socket.
+fn host(name: &str, text: &str) -> Result<String, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = bare.unwrap_or(text);
+    let right = match text.strip_prefix("unix:") {
+        Some(path) => !path.is_empty(),
+        None if bare.len() < text.len() || bare.contains(':') => {
+            let (address, _zone) = bare.split_once('%').unwrap_or((bare, ""));
+            address.parse::<Ipv6Addr>().is_ok()
+        }
+        None => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()),
+    };
+    let form = "a name, an address or unix:PATH";
+    right
+        .then(|| bare.to_owned())
+        .ok_or_else(|| format!("{name} is {text:?} ({form})"))
+}
+
 /// The host and the port of an address; a Unix socket has a path and no port.
 fn place(name: &str, text: &str) -> Result<(String, u16), String> {
-    let of_path = text.starts_with("unix:").then(|| (text.to_owned(), 0));
-    let of_host = || {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        Some((host.to_owned(), port.parse().ok()?))
+    let found = match text.starts_with("unix:") {
+        true => host(name, text).map(|path| (path, 0)),
+        false => text
+            .rsplit_once(':')
+            .map_or(Err(String::new()), |(told, port)| {
+                let port = whole(name, port, 0, 65_535)? as u16;
+                host(name, told).map(|host| (host, port))
+            }),
     };
-    let found = of_path
-        .or_else(of_host)
-        .filter(|(host, _)| !host.is_empty());
-    found.ok_or_else(|| format!("{name} is {text:?} (HOST:PORT or unix:PATH)"))
+    found.map_err(|_| format!("{name} is {text:?} (HOST:PORT or unix:PATH)"))
 }
 
 fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<Limit, String> {
@@ -414,9 +432,11 @@ impl Reader<'_> {
         let found = match value.get_ref() {
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Boolean(told) => Some(told.to_string()),
-            DeValue::Integer(told) => i64::from_str_radix(told.as_str(), told.radix())
-                .ok()
-                .map(|number| number.to_string()),
+            DeValue::Integer(told) => {
+                let number = i64::from_str_radix(told.as_str(), told.radix());
+                // What is out of range is named as it is written.
+                Some(number.map_or_else(|_| told.to_string(), |number| number.to_string()))
+            }
             DeValue::Array(items) => {
                 let one = |item: &Spanned<DeValue<'_>>| {
                     let text = item.get_ref().as_str().filter(|text| !text.contains(','));

@@ -85,16 +85,17 @@ impl Store {
         tables.find(|table| table.quota() == quota)
     }
 
-    /// Gives up each table that nobody else has had for as long as what it counted can matter: whoever
-    /// comes back to its quota is denied as if it had stayed.
+    /// Gives up each table that nobody else has; one that is in no file only after as long as what it
+    /// counted can matter. Whoever comes back to its quota is denied as if it had stayed.
     pub fn take_unused(&mut self, now_ns: u64) -> Vec<Arc<Table>> {
+        let in_files = self.folder.is_some();
         let is_unused = |open: &mut Open| {
             if Arc::strong_count(&open.table) > 1 {
                 open.unused_since = None;
                 return false;
             }
             let since = *open.unused_since.get_or_insert(now_ns);
-            now_ns.saturating_sub(since) > matters_ns(open.table.quota())
+            in_files || now_ns.saturating_sub(since) > matters_ns(open.table.quota())
         };
         let unused = self.tables.extract_if(.., is_unused);
         unused.map(|open| open.table).collect()

@@ -7,12 +7,13 @@ use rateproof_enforce::{Algorithm, Answer, Answers, Error, ErrorKind, Quota, Rul
 
 use crate::command::{Desk, Done};
 use crate::frame::{Words, integer};
-use crate::key::MOST_KEY;
+use crate::key::{MOST_KEY, too_long};
 use crate::limits::seconds_of;
 use crate::policy::Policy;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::tables::Tables;
+use crate::visible::quoted;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -22,14 +23,18 @@ pub fn throttle(
     words: &Words<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
-    let quantity = words.get(5).map_or(Ok(1), |word| whole(word))?;
+    let quantity = words.get(5);
+    let quantity = quantity.map_or(Ok(1), |word| whole("quantity", word))?;
     let key = key_of(words)?;
     // No text of a policy: those are UTF-8.
     let figures: [&[u8]; 6] = [b"\xff", &words[2], b" ", &words[3], b" ", &words[4]];
     let tables = desk.known.tables(&figures, || {
-        let (burst, count, period) = (whole(&words[2])?, whole(&words[3])?, whole(&words[4])?);
+        let burst = whole("max_burst", &words[2])?;
+        let count = whole("count", &words[3])?;
+        let period = whole("period", &words[4])?;
         if count == 0 || period == 0 {
-            return Err("ERR Zero rates are not supported".to_owned());
+            let error = "ERR Zero rates are not supported";
+            return Err(format!("{error}: count is {count}, period is {period}"));
         }
         let window_ns = period.saturating_mul(SECOND_NS);
         let quota = Quota {
@@ -82,7 +87,8 @@ pub fn decide(
     call: impl FnOnce(&Tables, &[u8], u64) -> Result<Option<Ruling>, Error>,
 ) -> Done {
     let key = key_of(words)?;
-    let cost = words.get(3).map(|word| whole(word)).transpose()?;
+    let cost = words.get(3);
+    let cost = cost.map(|word| whole("cost", word)).transpose()?;
     let (tables, usual, shadow) = promised(desk, &words[2])?;
     let (admitted, answers) = ruled(call(tables, key, cost.unwrap_or(usual)), shadow)?;
     let passes = admitted || shadow;
@@ -112,14 +118,17 @@ pub fn reset(_: &mut Session, desk: &mut Desk, words: &Words<'_>, reply: &mut Re
 /// The tables of a limit's name or a policy's text, what a request costs, and shadow mode.
 fn promised<'a>(desk: &'a mut Desk, word: &[u8]) -> Result<(&'a Tables, u64, bool), String> {
     let text = std::str::from_utf8(word);
-    let text = text.map_err(|_| "ERR a limit's name or a policy is UTF-8".to_owned())?;
+    let text = text.map_err(|_| {
+        let shown = quoted(word);
+        format!("ERR {shown} is not UTF-8, as a limit's name or a policy is")
+    })?;
     if let Some(served) = desk.limits.by_name.get(text) {
         return Ok((&served.tables, served.cost, served.shadow));
     }
     let tables = desk.known.tables(&[word], || {
         let policy = Policy::parse(text).map_err(|error| {
-            let names: Vec<&str> = desk.limits.by_name.keys().map(String::as_str).collect();
-            format!("ERR no limit of that name ({}): {error}", names.join(", "))
+            let names = desk.limits.names();
+            format!("ERR no limit of that name ({names}): {error}")
         })?;
         Ok(policy.quotas)
     })?;
@@ -128,15 +137,16 @@ fn promised<'a>(desk: &'a mut Desk, word: &[u8]) -> Result<(&'a Tables, u64, boo
 
 fn key_of<'a>(words: &'a Words<'_>) -> Result<&'a [u8], String> {
     match &words[1] {
-        key if key.len() > MOST_KEY => Err("ERR the key is longer than 4 KiB".to_owned()),
+        key if key.len() > MOST_KEY => Err(format!("ERR {}", too_long("the key", key))),
         key => Ok(key),
     }
 }
 
 /// A number that is not negative.
-fn whole(word: &[u8]) -> Result<u64, String> {
-    let number = integer(word).ok_or("ERR value is not an integer or out of range")?;
-    u64::try_from(number).map_err(|_| "ERR value is out of range, must be positive".to_owned())
+fn whole(name: &str, word: &[u8]) -> Result<u64, String> {
+    let wrong = |error| format!("ERR {error}: {name} is {}", quoted(word));
+    let number = integer(word).ok_or_else(|| wrong("value is not an integer or out of range"))?;
+    u64::try_from(number).map_err(|_| wrong("value is out of range, must be positive"))
 }
 
 /// The ruling of the tables, if they could count the key, or need not.

@@ -12,15 +12,28 @@ pub fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The beginning of what a client sent, in quotes.
+/// The beginning of what a client sent, in quotes; what is not visible ASCII is escaped.
 pub fn quoted(bytes: &[u8]) -> String {
-    let begin = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_REPEATED)]);
+    let begin = bytes[..bytes.len().min(MOST_REPEATED)].escape_ascii();
     let rest = if bytes.len() > MOST_REPEATED {
         "..."
     } else {
         ""
     };
-    format!("'{}{rest}'", visible(&begin))
+    format!("'{begin}{rest}'")
+}
+
+/// A text as it stands between the quotes of JSON (RFC 8259, 7).
+pub fn json(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => written.extend(['\\', letter]),
+            '\0'..='\x1f' => written += &format!("\\u{:04x}", u32::from(letter)),
+            _ => written.push(letter),
+        }
+    }
+    written
 }
 
 #[cfg(test)]
@@ -29,7 +42,11 @@ mod tests {
 
     #[test]
     fn nothing_of_it_ends_the_quotes_or_is_longer_than_a_line() {
-        assert_eq!(quoted(b"a\"b\\c\r\n\xff\xc3\xa9"), "'a_b_c____'");
+        assert_eq!(quoted(b"a\"'\\\r\n\xff\xc3"), r#"'a\"\'\\\r\n\xff\xc3'"#);
+        assert_eq!(
+            json("a\"\\\n\u{0}\u{200d}\u{1f}"),
+            "a\\\"\\\\\\u000a\\u0000\u{200d}\\u001f"
+        );
         assert_eq!(quoted(&[b'a'; 99]), format!("'{}...'", "a".repeat(64)));
     }
 }

@@ -1,5 +1,7 @@
 //! YAML, of which each mistake is named with its line.
 
+use std::slice;
+
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
 use saphyr_parser::{Event, Marker, Parser, ScanError, SpannedEventReceiver};
 
@@ -22,6 +24,12 @@ pub fn document(text: &str) -> Result<MarkedYaml<'_>, String> {
             Event::SequenceEnd | Event::MappingEnd => depth -= 1,
             _ => {}
         }
+        if let Event::Scalar(_, _, _, Some(tag))
+        | Event::SequenceStart(_, Some(tag))
+        | Event::MappingStart(_, Some(tag)) = &event
+        {
+            return Err(at(span.start, &format!("the tag {tag} (none is read)")));
+        }
         // What is deeper takes a stack of its depth, and nothing here is.
         if depth > MOST_DEPTH {
             return Err(at(span.start, &format!("more than {MOST_DEPTH} levels")));
@@ -31,12 +39,11 @@ pub fn document(text: &str) -> Result<MarkedYaml<'_>, String> {
             return Err(failed(error));
         }
     }
-    let documents = loader.into_documents();
-    let found = documents.len();
-    let mut documents = documents.into_iter();
+    let mut documents = loader.into_documents().into_iter();
     match (documents.next(), documents.next()) {
         (Some(document), None) => Ok(document),
-        _ => Err(format!("line 1: {found} documents, not one")),
+        (Some(_), Some(second)) => Err(wrong(&second, "a second document (one a file)")),
+        (None, _) => Err("line 1: no document".to_owned()),
     }
 }
 
@@ -54,21 +61,46 @@ pub fn unknown(node: &MarkedYaml<'_>, name: &str, known: &str) -> String {
     wrong(node, &format!("{name:?} is no key here ({known})"))
 }
 
-/// The pairs of a mapping; none of what is empty.
+/// The pairs of a mapping, in the order in which they are told: of two of a name the last holds. What `<<`
+/// merges stands in its place, as in gopkg.in/yaml.v2.
+///
+/// # Errors
+/// It is no mapping, a key of it is no text, or one that is merged and told as well has keys of its own,
+/// which that reader would mix.
 pub fn fields<'n>(
     node: &'n MarkedYaml<'n>,
     what: &str,
 ) -> Result<Vec<(&'n str, &'n MarkedYaml<'n>)>, String> {
-    match &node.data {
-        YamlData::Mapping(pairs) => {
-            let named = pairs.iter().map(|(name, value)| match &name.data {
-                YamlData::Representation(text, ..) => Ok((text.as_ref(), value)),
-                _ => Err(wrong(name, "a key that is no text")),
-            });
-            named.collect()
+    let YamlData::Mapping(pairs) = &node.data else {
+        return Err(wrong(node, &format!("{what} is not a mapping of keys")));
+    };
+    let mut found: Vec<(&str, &MarkedYaml<'_>)> = Vec::new();
+    for (name, value) in pairs {
+        let more = match (&name.data, &value.data) {
+            (YamlData::Representation(text, ScalarStyle::Plain, _), merged) if text == "<<" => {
+                // The first of several wins.
+                let several = match merged {
+                    YamlData::Sequence(several) => several,
+                    _ => slice::from_ref(value),
+                };
+                let each = several.iter().rev().map(|each| fields(each, "<<"));
+                each.collect::<Result<Vec<_>, _>>()?.concat()
+            }
+            (YamlData::Representation(text, ..), _) => vec![(text.as_ref(), value)],
+            _ => return Err(wrong(name, "a key that is no text")),
+        };
+        for (name, value) in more {
+            let is_mapping = matches!(value.data, YamlData::Mapping(_));
+            if is_mapping && found.iter().any(|(known, _)| *known == name) {
+                return Err(wrong(
+                    value,
+                    &format!("{name} is merged by << and told twice"),
+                ));
+            }
+            found.push((name, value));
         }
-        _ => Err(wrong(node, &format!("{what} is not a mapping of keys"))),
     }
+    Ok(found)
 }
 
 /// The items of a sequence; none of what is empty.
@@ -93,11 +125,49 @@ fn is_null(text: &str) -> bool {
     ["", "~", "null", "Null", "NULL"].contains(&text)
 }
 
-/// True or false, in the words of YAML 1.1.
+/// True or false, in the words of YAML 1.1; without quotes, in which it is a text.
 pub fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
-    match scalar(node, what)?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" | "" => Ok(false),
-        text => Err(wrong(node, &format!("{what} is {text:?} (true or false)"))),
+    let text = scalar(node, what)?;
+    match text {
+        "" if is_plain(node) => Ok(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON"
+            if is_plain(node) =>
+        {
+            Ok(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF"
+            if is_plain(node) =>
+        {
+            Ok(false)
+        }
+        _ => Err(wrong(node, &format!("{what} is {text:?} (true or false)"))),
     }
+}
+
+/// A whole number as gopkg.in/yaml.v2 reads it: 1_000, 0x10, 0o10 and 010, which is 8, and 0b10, too.
+pub fn whole(node: &MarkedYaml<'_>, what: &str, most: u32) -> Result<u32, String> {
+    let text = scalar(node, what)?;
+    let bare = text.strip_prefix('+').unwrap_or(text);
+    let begins =
+        is_plain(node) && text.starts_with(['+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+    let bare = bare.replace('_', "").to_ascii_lowercase();
+    let (digits, radix) = match bare.as_bytes() {
+        [b'0', b'x', ..] => (&bare[2..], 16),
+        [b'0', b'o', ..] => (&bare[2..], 8),
+        [b'0', b'b', ..] => (&bare[2..], 2),
+        [b'0', _, ..] => (&bare[1..], 8),
+        _ => (&bare[..], 10),
+    };
+    let found = u32::from_str_radix(digits, radix).ok();
+    let right = begins && !digits.starts_with('+');
+    let found = found.filter(|number| right && *number <= most);
+    found.ok_or_else(|| wrong(node, &format!("{what} is {text:?} (0 to {most})")))
+}
+
+/// True if it is written without quotes.
+fn is_plain(node: &MarkedYaml<'_>) -> bool {
+    matches!(
+        node.data,
+        YamlData::Representation(_, ScalarStyle::Plain, _)
+    )
 }

@@ -16,12 +16,14 @@ from typing import Any, Final
 from rateproof import linux
 from rateproof.answer import answer
 from rateproof.checking.named_log import (
+    READ_BY,
     LogRoom,
     hint_of_key,
     name_of,
     read,
     reading_of,
     refuse_several,
+    source_of,
 )
 from rateproof.clock import Tolerance
 from rateproof.cluster import connected
@@ -30,7 +32,7 @@ from rateproof.events import EventLog, derived, known_clients_only, listed, note
 from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import LIMITERS_503
 from rateproof.events.files import read_files
-from rateproof.events.impossible import refuse_impossible
+from rateproof.events.impossible import doubt_of_unit, refuse_impossible
 from rateproof.events.parquet import available
 from rateproof.events.places import path_of
 from rateproof.events.shares import pieces_on
@@ -74,15 +76,17 @@ def check(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         free = linux.free_memory()
         memory = arguments.memory or (free and free // 2)
-        asked = arguments.memory is not None
-        room = LogRoom(memory if asked or available() else None, stack, asked=asked)
+        bounded = arguments.memory is not None or available()
+        source = source_of(arguments.log)
+        settings = [getattr(arguments, option) for option in READ_BY]
+        room = LogRoom(memory if bounded else None, stack, source, settings)
         found = read(arguments.log, arguments.key, reading_of(arguments), room)
         if isinstance(found, Path):
-            return _check_parquet(arguments, found, name)
+            return _check_parquet(arguments, found, name, lasting=source is not None)
     return _check_found(arguments, found, name)
 
 
-def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
+def _check_parquet(arguments: argparse.Namespace, path: Path, name: str, *, lasting: bool) -> int:
     """Judge a log in Parquet, in pieces if it does not fit in memory."""
     shown = arguments.report is not None or bool(os.environ.get("GITHUB_ACTIONS"))
     asked = arguments.rejected_statuses, arguments.admitted_statuses
@@ -90,7 +94,6 @@ def _check_parquet(arguments: argparse.Namespace, path: Path, name: str) -> int:
     prepared = _prepared(arguments, "a log that does not fit in memory")
     given = path, arguments.memory, prepared, say, settings
     try:
-        lasting = path == Path(arguments.log[0])
         with in_pieces(*given, name=name, lasting=lasting) as pieces:
             if pieces is not None:
                 return _check_log(arguments, pieces)
@@ -130,6 +133,8 @@ def _check_found(arguments: argparse.Namespace, found: EventLog | dict[str, Any]
     if isinstance(found, EventLog):
         found = _by_statuses(arguments, found)
         refuse_impossible(found, name)
+        if doubt := doubt_of_unit(found):
+            say(f"hint: {doubt}")
         return _check_log(arguments, known_clients_only(found))
     return _check_evidence(arguments, found, name)
 

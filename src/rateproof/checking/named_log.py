@@ -2,11 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rateproof.errors import InvalidArgument, LogError
 from rateproof.events import EventLog
@@ -15,13 +15,12 @@ from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
 from rateproof.events.access_logs.scan import File
 from rateproof.events.bounded import bounded
-from rateproof.events.files import is_access_log, read_lines, refuse_empty
+from rateproof.events.files import batches, is_access_log, refuse_empty
 from rateproof.events.imported import instant_ns
 from rateproof.events.importers import importer_of
 from rateproof.events.impossible import refuse_repeated
-from rateproof.events.jsonl import batches
-from rateproof.events.lines import Lines, open_lines
-from rateproof.folders import scratch
+from rateproof.events.lines import open_lines
+from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.keyspec import KeySpec
 from rateproof.output import printable, say
 from rateproof.prove.evidence import is_document
@@ -34,21 +33,25 @@ class LogRoom:
     Args:
         memory: None: all of it, for nobody knows how much there is, or there is no pyarrow.
         stack: what goes at the end.
-        asked: somebody said how much.
+        source: the file, if it is one that the next process can read, too; None: it is not.
+        settings: how it is read.
     """
 
     memory: int | None
     stack: ExitStack
-    asked: bool
+    source: Path | None
+    settings: object
 
     def read(self, logs: Iterable[tuple[Iterable[File], str]], reading: Reading) -> EventLog | Path:
         """Read access logs into it."""
         return read_bounded(logs, reading, self.memory, self._place)
 
-    def read_jsonl(self, lines: Lines, name: str) -> EventLog | Path:
-        """Read JSON lines into it."""
+    def read_batches(
+        self, events: Iterable[tuple[Mapping[str, Any], EventLog]], name: str
+    ) -> EventLog | Path:
+        """Read into it what comes some events at a time."""
         try:
-            log = bounded(batches(lines, name), self.memory, self._place)
+            log = bounded(events, self.memory, self._place)
         except UnicodeEncodeError as error:
             problem = f"{name} has text that UTF-8 cannot hold: {error}"
             raise LogError(problem, "with more --memory it is read whole") from error
@@ -57,16 +60,15 @@ class LogRoom:
             refuse_empty(log, name)
         return log
 
-    def is_not_for(self, name: str) -> None:
-        """Say that a log of another tool is read whole, if somebody said how much there is."""
-        if self.asked:
-            say(f"hint: --memory plays no part: {name} is read whole, as logs of k6 and vegeta are")
-
-    def _place(self) -> Path:
-        folder = self.stack.enter_context(scratch())
+    def _place(self) -> Workplace:
+        identity = None if self.source is None else identity_of(self.source, self.settings)
+        place = self.stack.enter_context(workplace(identity))
         size = f"{(self.memory or 0) / 1_000_000:,.0f} MB"
-        say(f"the log does not fit in {size}: it goes to {folder} as it is read")
-        return folder / "log.parquet"
+        where = f"goes to {place.folder} as it is read"
+        if place.noted() is not None:
+            where = f"is in {place.folder} already, from a check that was killed"
+        say(f"the log does not fit in {size}: it {where}")
+        return place
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
@@ -105,6 +107,20 @@ def _instant_of(option: str, text: str | None) -> int | None:
     except LogError:
         hint = "such as 2030-01-31T12:00:00+01:00 or 2030-01-31T11:00:00Z: with the zone"
         raise InvalidArgument(f"--{option} {text!r} is not an instant", hint) from None
+
+
+READ_BY: Final = (
+    "key", "format", "longest_ns", "skip_bad", "where", "since", "until", "skew_ns", "proxies",
+    "proxy_header", "ipv6_prefix",
+)  # fmt: skip
+"""The arguments that say how lines are read."""
+
+
+def source_of(names: Sequence[str]) -> Path | None:
+    """The file of a log, if it is one that is there for the next process, too."""
+    path = Path(names[0])
+    one = len(names) == 1 and names != ("-",) and not is_pattern(names[0])
+    return path if one and path.is_file() else None
 
 
 def refuse_several(names: Sequence[str]) -> None:
@@ -158,9 +174,7 @@ def read(
             return room.read([([(name, lines.blocks())], name)], reading)
         if importer_of(first, name) is None:
             hint_of_key(key)
-            return room.read_jsonl(lines, name)
-        room.is_not_for(name)
-        return read_lines(lines, name, key, reading)
+        return room.read_batches(batches(first, lines, name, key), name)
 
 
 def hint_of_key(key: KeySpec | None) -> None:

@@ -79,7 +79,8 @@ class Room:
         self._ledger, self._index = ledger, list(ledger.quotas).index(longest)
         self._now, self._peek = now, peek
         self._alone = len(policy.quotas) == 1
-        self._share = share = max(1, ledger.slots // _SHARE)
+        self._slots = ledger.slots
+        self._share = share = max(1, self._slots // _SHARE)
         bucket = Quota(share, _window_ns(longest, share), TOKEN_BUCKET.name, share)
         self._shares = store.ledger([bucket])
         self.table = f"{longest} ".encode()
@@ -126,11 +127,11 @@ class Room:
         """Estimate anew, if that is due."""
         reading_ns = self._now()
         now_ns = self._clock.now_ns() if reading_ns is None else reading_ns
-        if now_ns < self._stale_ns and self._taken * _LOOKS < self._ledger.slots:
+        if now_ns < self._stale_ns and self._taken * _LOOKS < self._slots:
             return
         self._taken, self._stale_ns, self._turn = 0, now_ns + _SECOND_NS, self._turn + 1
         live, looked = self._ledger.sample(self._index, reading_ns, self._turn, _SAMPLE)
-        spread = 0.0 if looked == self._ledger.slots else 1.5 * math.sqrt(looked)
+        spread = 0.0 if looked == self._slots else 1.5 * math.sqrt(looked)
         self.crowded = 2 * (live - spread) > looked
 
 

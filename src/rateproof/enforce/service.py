@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import rateproof
-from rateproof.errors import InvalidArgument, RateproofError
+from rateproof.errors import InvalidArgument
 
 PROGRAM: Final = Path(rateproof.__file__).parent / "bin" / "rateproof-service"
 
@@ -23,8 +23,7 @@ def run_service(file: Path | None, told: Mapping[str, str]) -> NoReturn:
         told: options that win over the file, by name.
 
     Raises:
-        InvalidArgument: there is no settings file.
-        RateproofError: the program is not there, or cannot be executed.
+        InvalidArgument: there is no settings file, or the program cannot be executed.
     """
     if file is None:
         raise InvalidArgument(
@@ -36,10 +35,8 @@ def run_service(file: Path | None, told: Mapping[str, str]) -> NoReturn:
         words += [f"--{name}", text]
     try:
         os.execv(PROGRAM, words)  # noqa: S606 - no shell is wanted
-    except FileNotFoundError:
-        raise RateproofError(
-            f"the program of the service is not there: {PROGRAM}",
+    except OSError as error:
+        raise InvalidArgument(
+            f"cannot execute {PROGRAM}: {error.strerror}",
             "in a checkout: make service; a wheel for this machine brings it along",
         ) from None
-    except OSError as error:
-        raise RateproofError(f"cannot execute {PROGRAM}: {error.strerror}") from error

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
+from rateproof.events.workplace import Workplace
 
 BASE: Final = 120_000_000
 """Memory of the program itself, with pyarrow."""
@@ -17,14 +18,14 @@ BYTES_A_ROW: Final = 640
 def bounded(
     batches: Iterable[tuple[Mapping[str, Any], EventLog]],
     memory: int | None,
-    place: Callable[[], Path],
+    place: Callable[[], Workplace],
 ) -> EventLog | Path:
     """A log in memory, or the path of the Parquet file that it is in.
 
     Args:
         batches: its events some at a time, each with the metadata so far.
         memory: bytes that they may take; None: as many as they do.
-        place: gives the path of the file, if it is needed.
+        place: gives where the file goes, if it is needed.
 
     Raises:
         CannotWrite: the disk is full.
@@ -37,12 +38,15 @@ def bounded(
             break
     else:
         return log
-    path = place()
-    with ParquetWriter(path, {}) as writer:
-        writer.write(log)
-        del log
-        for told, events in left:
-            metadata = told
-            writer.write(events)
-        writer.note(metadata)
-    return path
+
+    def write(path: Path) -> None:
+        nonlocal log, metadata
+        with ParquetWriter(path, {}) as writer:
+            writer.write(log)
+            log = EventLog()
+            for told, events in left:
+                metadata = told
+                writer.write(events)
+            writer.note(metadata)
+
+    return place().made(write)

@@ -81,6 +81,8 @@ class Column:
 
     def push(self, number: Any, times: int = 1) -> None:
         """Add a row, or equal rows, as they are stored."""
+        if not times:
+            return
         if self._values is None:
             if not self._length:
                 self._same = number

@@ -11,7 +11,7 @@ from rateproof.events.judged import AnswerKind, Tally, answers
 from rateproof.events.log import EventLog
 
 
-class Part(NamedTuple):
+class RowFile(NamedTuple):
     """A file of rows, of some keys or of a stretch of time of one that does not fit in memory.
 
     Args:
@@ -59,7 +59,7 @@ class Facts:
     most_rows: int | None = None  # of a piece that is judged
     hint: str = ""
 
-    def keep(self, parts: Sequence[Part]) -> dict[int, Sequence[Path]]:
+    def keep(self, parts: Sequence[RowFile]) -> dict[int, Sequence[Path]]:
         """Number the parts of the log as its pieces; the files of each."""
         self.of_piece = {number: part.rows for number, part in enumerate(parts)}
         self.stretches = {

@@ -1,16 +1,16 @@
 """Event logs on disk: the format follows from the file's name."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rateproof.core import native
 from rateproof.errors import CannotWrite, InvalidArgument, LogError
-from rateproof.events.imported import DEFAULT_KEY
+from rateproof.events import jsonl
 from rateproof.events.impossible import refuse_repeated
-from rateproof.events.jsonl import JsonlWriter, read_jsonl
+from rateproof.events.jsonl import JsonlWriter
 from rateproof.events.lines import Lines, open_lines
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
@@ -100,7 +100,6 @@ def read_lines(
 ) -> EventLog:
     """Read a whole log from its lines: see `read_log`."""
     from rateproof.events.access_logs import Reading, read_access_log
-    from rateproof.events.importers import importer_of
 
     first = next(lines, b"")
     lines.put_back([first] if first else [])
@@ -108,12 +107,28 @@ def read_lines(
     if is_access_log(first, name, reading):
         asked = reading if key is None else replace(reading, key=key)
         log = read_access_log(lines.blocks(), name, asked)
-    elif (importer := importer_of(first, name)) is not None:
-        log = importer.read(lines, name, DEFAULT_KEY if key is None else key)
     else:
-        log = read_jsonl(lines, name)
+        log = EventLog()
+        for log.metadata, events in batches(first, lines, name, key):
+            log.extend(events)
         refuse_repeated(log, name)
     return refuse_empty(log, name)
+
+
+def batches(
+    first: bytes, lines: Lines, name: str, key: KeySpec | None = None
+) -> Iterator[tuple[dict[str, Any], EventLog]]:
+    """The events of a log in lines that is no access log, some thousands at a time, each with the metadata so far.
+
+    Raises:
+        LogError: a line that is none of such a log.
+    """
+    from rateproof.events import importers
+
+    importer = importers.importer_of(first, name)
+    if importer is None:
+        return jsonl.batches(lines, name)
+    return importers.batches(importer, lines, name, key)
 
 
 def is_access_log(line: bytes, name: str, reading: "Reading") -> bool:

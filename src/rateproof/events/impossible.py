@@ -14,6 +14,7 @@ from rateproof.events.columns import NULL
 from rateproof.events.judged import answers
 from rateproof.events.log import ADMITTED, COLUMNS, INT, REJECTED, EventLog
 from rateproof.events.outcomes import noted_statuses
+from rateproof.units import format_seconds
 
 TWO_LOGS: Final = "two logs in one file? check each by itself"
 
@@ -21,6 +22,13 @@ _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 _MOST_YEARS: Final = 20
 _LEAST_NS: Final = 1_000
 _COARSE_NS: Final = 1_000_000
+_FAST_NS: Final = 100_000
+_SHORT_NS: Final = 100_000_000
+
+_YEARS_S: Final = range(1_262_304_000, 2_208_988_800)
+"""Seconds since 1970 from 2010 to 2040."""
+
+_UNITS: Final = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 
 _FORM: Final = "sent_ns and received_ns are whole nanoseconds of one clock, from 0 on"
 
@@ -37,6 +45,8 @@ def refuse_impossible(log: EventLog, name: str, *, part: bool = False) -> None:
         LogError: a time below 0; times more than 20 years apart, as those of a clock that
             counts from 1970 and of one that counts from the start of a machine are; an
             answer less than a microsecond after its request, as in seconds or milliseconds;
+            less than 100 us after it, where no clock is noted and the times are dates from
+            2010 to 2040 in a coarser unit;
             a status that is none of HTTP; an outcome that is contrary to the statuses by
             which the log's scenario is rejected; a header field below 0; a row that is there
             twice, where rows have no numbers and the clock is fine enough to tell.
@@ -73,6 +83,27 @@ def _refuse_times(log: EventLog, name: str) -> None:
             f"after sent_ns {event.sent_ns}, and no answer comes that fast: times in another unit?",
             f"{_FORM}; where a clock is coarser, received_ns is rounded up",
         )
+
+    unit = next((unit for unit, of in _UNITS.items() if first_ns // of in _YEARS_S), None)
+    if unit is not None and _is_fast(log):
+        raise LogError(
+            f"{name}: sent_ns {first_ns} is a date in {unit}, and some answers are too fast for nanoseconds",
+            f'{_FORM}; if they are that, its name in the metadata says so: "clock": "CLOCK_MONOTONIC"',
+        )
+
+
+def _is_fast(log: EventLog) -> bool:
+    """True if no clock is noted, and answers came as fast as they seem to in a coarser unit."""
+    return "clock" not in log.metadata and log.first_short(_FAST_NS) is not None
+
+
+def doubt_of_unit(log: EventLog) -> str | None:
+    """The length of a log, if times of a coarser unit may have made it as short as it is."""
+    first_ns, last_ns = log.extremes("sent_ns") or (0, 0)
+    lasts_ns = last_ns - first_ns
+    if not 0 < lasts_ns < _SHORT_NS or not _is_fast(log):
+        return None
+    return f"read as nanoseconds, its times say that the log lasts {format_seconds(lasts_ns)}"
 
 
 def _refuse_statuses(log: EventLog, name: str) -> None:
@@ -141,7 +172,8 @@ def refuse_equal_rows(log: EventLog, name: str) -> None:
     if not any(map(_COARSE_NS.__rmod__, log.ints("sent_ns"))):
         return
     seen: set[tuple[int, ...]] = set()
-    columns = [log.ints(column) for column in ("run", "sent_ns", "received_ns", "status")]
+    times = ("sent_ns", "received_ns", "done_ns")
+    columns = [log.ints(column) for column in ("run", *times, "status")]
     for row, values in enumerate(zip(log.codes("key")[0], *columns, strict=True)):
         if values in seen:
             raise LogError(f"{name}, row {row + 1} is there a second time, all of it", TWO_LOGS)

@@ -137,25 +137,17 @@ def _key_to_json(key: bytes) -> dict[str, str]:
         return {"key_base64": base64.b64encode(key).decode("ascii")}
 
 
-def read_jsonl(lines: Iterable[bytes], name: str) -> EventLog:
-    """Read events from lines of bytes; `name` is used in messages.
+def batches(lines: Iterable[bytes], name: str) -> Iterator[tuple[dict[str, Any], EventLog]]:
+    """The events of a log some thousands at a time, each with the metadata so far; at the end perhaps none.
+
+    Args:
+        lines: of the file.
+        name: of the file, for messages.
 
     Raises:
         LogError: a line that is no JSON object, lacks a column, has a value of a wrong
             type, or is cut off, or metadata of a wrong type, of another run or too late;
             the message gives its number.
-    """
-    log = EventLog()
-    for log.metadata, events in batches(lines, name):
-        log.extend(events)
-    return log
-
-
-def batches(lines: Iterable[bytes], name: str) -> Iterator[tuple[dict[str, Any], EventLog]]:
-    """The events of a log some thousands at a time, each with the metadata so far; at the end perhaps none.
-
-    Raises:
-        LogError: as of `read_jsonl`.
     """
     metadata: dict[str, Any] = {}
     rows: dict[int, dict[str, Any]] = {}

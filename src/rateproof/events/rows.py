@@ -43,6 +43,8 @@ def json_object(line: bytes, where: str, form: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         begun = line.lstrip().startswith(b"{") and not line.endswith(b"\n")
         problem = "is cut off" if begun else "is not JSON"
+        if begun:
+            form = "without the last line: sed '$d' FILE | rateproof check -"
         if type(error) is ValueError:  # of its own, Python takes no more than 4,300
             problem = "has a number of too many digits"
         raise LogError(f"{where} {problem}", form) from error

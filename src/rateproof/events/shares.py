@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from rateproof import linux
 from rateproof.cluster import Cluster
 from rateproof.errors import CannotWrite, LogError
-from rateproof.events.facts import Facts, Part
+from rateproof.events.facts import Facts, RowFile
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import LONG
 from rateproof.events.log import EventLog
@@ -190,12 +190,12 @@ def _that_fit(
     cluster: Cluster, asked: Asked, pieces: Iterable[Sequence[tuple[Path, int]]], facts: Facts
 ) -> dict[int, Sequence[Path]]:
     """Every piece by its number, those that do not fit in memory split again."""
-    fit: list[tuple[Sequence[Path], Part]] = []
+    fit: list[tuple[Sequence[Path], RowFile]] = []
     large: list[Sequence[Path]] = []
     for parts in pieces:
         files, rows = [path for path, _ in parts], sum(rows for _, rows in parts)
         if rows <= fitting(asked.memory):
-            fit.append((files, Part(files[0], rows)))
+            fit.append((files, RowFile(files[0], rows)))
         else:
             large.append(files)
     again = (cluster.submit(split_again, asked, files) for files in large)
@@ -233,7 +233,7 @@ def split_turn(
     return splitter.closed(), splitter.facts
 
 
-def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[Part]]:
+def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile]]:
     """Split a piece that does not fit in memory, see `Splitter.split_again`.
 
     Raises:

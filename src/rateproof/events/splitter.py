@@ -14,7 +14,7 @@ from typing import Any, Final
 from rateproof import __version__, linux
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite, InvalidArgument
-from rateproof.events.facts import Facts, Part
+from rateproof.events.facts import Facts, RowFile
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import COLUMNS, EventLog
@@ -302,16 +302,16 @@ class Splitter:
             self._write(writer.close)
         return {number: (self._file(number), rows) for number, rows in sorted(self._rows.items())}
 
-    def _that_fit(self, path: Path, rows: int) -> list[Part]:
+    def _that_fit(self, path: Path, rows: int) -> list[RowFile]:
         """A piece that fits in memory, or what it is split into: none with two keys is larger."""
         if self._memory is None or rows <= fitting(self._memory):
-            return [Part(path, rows)]
+            return [RowFile(path, rows)]
         with opened(path) as log:
             found = [] if log is None else self.split_again(log, path.stem, self._memory)
         path.unlink()
         return found
 
-    def split_again(self, log: ParquetLog, name: str, memory: int) -> list[Part]:
+    def split_again(self, log: ParquetLog, name: str, memory: int) -> list[RowFile]:
         """Put as many keys of a piece together as fit; one that does not fit is split by time.
 
         Raises:
@@ -336,13 +336,13 @@ class Splitter:
             own = pa.compute.index_in(keys.cast(pa.binary()), known["values"].combine_chunks())
             of = _numbers(part_of.take(own))
             finer.share_out(rows, keys, of, array_of(pa, rows, WHERE).take)
-        found = list[Part]()
+        found = list[RowFile]()
         again = Splitter(self._place, 1, self.name, memory)
         for path, held in finer.closed().values():
             found += again._that_fit(path, held)
         return found
 
-    def _by_time(self, log: ParquetLog, name: str, memory: int) -> list[Part]:
+    def _by_time(self, log: ParquetLog, name: str, memory: int) -> list[RowFile]:
         """The requests of a key in stretches of time, so small that several fit."""
         several = [*turns(log.groups, rows_at_once(memory))]
         refuse_repeated_apart(log, several, 4 * rows_at_once(memory), self.name)
@@ -355,7 +355,7 @@ class Splitter:
             where = array_of(self._pa, rows, WHERE).take
             finer.share_out(rows, keys, memoryview(parts).cast("i"), where)
         closed = finer.closed()
-        return [Part(*closed[place], place, begins[place]) for place in sorted(closed)]
+        return [RowFile(*closed[place], place, begins[place]) for place in sorted(closed)]
 
     def _write(self, work: Callable[[], None]) -> None:
         try:

@@ -503,7 +503,7 @@ _CHECK = Verb(
             Option(
                 "memory",
                 SIZE,
-                "beyond which a log is split by key on disk; those of k6 and vegeta are read whole",
+                "beyond which a log is split by key on disk",
                 otherwise="half of what is free",
             ),
             _ON,

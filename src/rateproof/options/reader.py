@@ -61,8 +61,9 @@ class Reader:
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
+            line = 1 + content.count(b"\n", 0, error.start)
             raise InvalidArgument(
-                f"{self._name} is not UTF-8: byte {error.start}", self._guide
+                f"line {line} of {self._name} is not UTF-8", self._guide
             ) from None
 
     def values(

@@ -162,7 +162,7 @@ def test_a_mistake_in_one_value_hides_none_that_two_others_make(files: Files) ->
         (b"seed = 1\nseed = 2\n", "is not TOML: Cannot overwrite a value (at line 2"),
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"seed = " + b"9" * 10_000, "is not TOML"),
-        (b"url = '\xff'", "is not UTF-8: byte 7"),
+        (b"seed = 1\nurl = '\xff'", "line 2 of scenario"),
         (b"#" * (2**22 + 1), "is above 4 MiB"),
     ],
 )

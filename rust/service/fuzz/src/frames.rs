@@ -9,6 +9,9 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../src/frame.rs"]
 #[allow(dead_code)]
 mod frame;
+#[path = "../../src/visible.rs"]
+#[allow(dead_code)]
+mod visible;
 
 use frame::{MOST_BYTES, MOST_WORDS, Words, command};
 

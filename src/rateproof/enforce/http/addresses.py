@@ -79,6 +79,10 @@ class ClientAddress:
         A server that names its peer by something else than an address is taken
         at its word.
         """
+        return written(self.hop(request), self.ipv6_prefix)
+
+    def hop(self, request: RequestView) -> str:
+        """The last hop of a request that is not trusted, as it is told."""
         hop, passed = request.peer, 0
         if self.proxies:
             read = _forwarded if self.header.lower() == "forwarded" else _entry
@@ -89,7 +93,7 @@ class ClientAddress:
                 if found is None:
                     break
                 hop, passed = found, passed + 1
-        return _written(hop, self.ipv6_prefix)
+        return hop
 
     def _trusts(self, hop: str, passed: int) -> bool:
         if isinstance(self.proxies, int):
@@ -167,7 +171,8 @@ def _entry(text: str) -> str | None:
     return text
 
 
-def _written(hop: str, ipv6_prefix: int) -> bytes:
+def written(hop: str, ipv6_prefix: int) -> bytes:
+    """The address in the one form that counts."""
     # IPv4 has one form only, and what has no colon is no other address.
     return _ipv6(hop, ipv6_prefix) if ":" in hop else hop.encode("utf-8", "surrogatepass")
 

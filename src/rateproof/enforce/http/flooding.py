@@ -3,11 +3,11 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 from rateproof.enforce.decision import Decision
-from rateproof.enforce.http.addresses import ClientAddress, Networks
+from rateproof.enforce.http.addresses import ClientAddress, Networks, written
 from rateproof.enforce.http.validation import checked_texts
 from rateproof.enforce.http.views import RequestView
 from rateproof.enforce.limiter import Limiter
@@ -53,8 +53,7 @@ class Flooding(Generic[R]):
     ) -> None:
         self._limiter, self._view = limiter, view
         self._proxied = bool(address.proxies)
-        self._address = replace(address, ipv6_prefix=128)
-        self._site = replace(address, ipv6_prefix=min(_SITE_BITS, address.ipv6_prefix))
+        self._address, self._site_bits = address, min(_SITE_BITS, address.ipv6_prefix)
         self._defends = exempt is not None
         self._exempt = exempt or Networks((), "flood_exempt")
         self._rooms: dict[Policy | None, Room | None] = {}
@@ -146,7 +145,12 @@ class Flooding(Generic[R]):
 
     def _taker(self, request: RequestView) -> bytes:
         """The address whose share counts; empty without one, or if it is exempt."""
-        whole = self._address.of(request).decode("utf-8", "replace")
-        if not whole or whole.startswith("unix:") or whole in self._exempt:
-            return b""
-        return self._site.of(request)
+        return _counted(self._address.hop(request), self._site_bits, self._exempt)
+
+
+@lru_cache(4096)  # of all limiters: one with a cache of its own would be in a circle with it
+def _counted(hop: str, site_bits: int, exempt: Networks) -> bytes:
+    whole = written(hop, 128).decode("utf-8", "replace")
+    if not whole or whole.startswith("unix:") or whole in exempt:
+        return b""
+    return written(hop, site_bits)

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from rateproof.events.access_logs.scan import Chunk, File, Scan, chunks
 from rateproof.events.bounded import BASE, BYTES_A_ROW
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter
+from rateproof.events.workplace import Workplace
 
 _LEAST_ROWS: Final = 100_000
 _Part = tuple[Chunk, Scan]
@@ -23,7 +25,7 @@ def read_bounded(
     logs: Iterable[tuple[Iterable[File], str]],
     reading: Reading,
     memory: int | None,
-    place: Callable[[], Path],
+    place: Callable[[], Workplace],
 ) -> EventLog | Path:
     """Read the logs of several hosts, or of one: into memory, or into a Parquet file.
 
@@ -31,7 +33,7 @@ def read_bounded(
         logs: the files of each host, and a name for them.
         reading: how.
         memory: bytes that the requests may take; None: as many as they do.
-        place: gives the path of the file, if it is needed.
+        place: gives where the file goes, if it is needed.
 
     Raises:
         InvalidArgument: as for `read_access_log`.
@@ -45,9 +47,8 @@ def read_bounded(
         scans = {id(scan) for _, scan in held}
         many = rows is not None and sum(len(chunk.keys) for chunk, _ in held) > 2 * rows
         if many or len(held) > len(scans):
-            path = place()
-            _write(path, chain(_emptied(held), parts), renumber=reading.skew_ns is not None)
-            return path
+            rest, renumber = chain(_emptied(held), parts), reading.skew_ns is not None
+            return place().made(partial(_write, rest, renumber=renumber))
     found = [event_log(chunk, scan.metadata()) for chunk, scan in held]
     return found[0] if len(found) == 1 else beside(found)
 
@@ -71,7 +72,7 @@ def _emptied(held: list[_Part]) -> Iterator[_Part]:
         yield held.pop(0)
 
 
-def _write(path: Path, parts: Iterable[_Part], *, renumber: bool) -> None:
+def _write(parts: Iterable[_Part], path: Path, *, renumber: bool) -> None:
     """Write parts of logs as one log; with numbers of its own where those are of several files."""
     scans: dict[int, Scan] = {}
     count = 0

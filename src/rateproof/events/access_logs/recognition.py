@@ -8,6 +8,9 @@ from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs.formats import recognised, w3c
 from rateproof.events.access_logs.pattern import EITHER, Format
 from rateproof.events.access_logs.reading import Reading, scanned
+from rateproof.events.imported import object_or_empty
+from rateproof.events.importers import importer_of
+from rateproof.events.log import REQUIRED
 from rateproof.output import printable
 
 
@@ -28,6 +31,10 @@ def format_of(begun: Sequence[bytes], name: str) -> Format:
         if found is not None:
             return found
     first = next((line for line in begun if not line.isspace()), b"")
+    row = object_or_empty(first).keys()
+    if "rateproof_log" in row or row >= {*REQUIRED} or importer_of(first, name) is not None:
+        problem = f"{name} is no access log, but one of what clients saw"
+        raise LogError(problem, "such a log is checked by itself, not with others")
     raise LogError(
         f"{name} is of no known format: {shown(first)}",
         "--format names one, or gives the server's own: '$remote_addr ...' or '%h ...', or "

@@ -2,7 +2,7 @@
 
     recognises(line, name)    whether the tool wrote this first line. LogError: it did, in a
                               form that only the tool itself can read
-    read(lines, name, key)    the log. LogError: a line that the tool does not write
+    events(lines, name, key)  the requests. LogError: a line that the tool does not write
 
 Each says in its docstring how it derives the interval that holds the server's
 decision, and on which clock. What they have in common: an interval is never
@@ -11,11 +11,18 @@ inconclusive where a log of ours would not be, and finds no over-admission that 
 none. Requests that the tool sent and did not log can make a rejection look wrong.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
+from rateproof.events.imported import DEFAULT_KEY
+from rateproof.events.log import EventLog
+from rateproof.keyspec import KeySpec
 from rateproof.registry import modules_in
 
-__all__ = ["IMPORTERS", "importer_of"]
+__all__ = ["IMPORTERS", "batches", "importer_of"]
+
+_EVENTS_A_BATCH = 4_096
 
 IMPORTERS: dict[str, Any] = modules_in(__name__)
 """The files of this folder by name."""
@@ -28,3 +35,27 @@ def importer_of(line: bytes, name: str) -> Any | None:
         LogError: it is in a form that only the tool itself can read.
     """
     return next((each for each in IMPORTERS.values() if each.recognises(line, name)), None)
+
+
+def batches(
+    importer: Any, lines: Iterable[bytes], name: str, key: KeySpec | None = None
+) -> Iterator[tuple[dict[str, Any], EventLog]]:
+    """The events of a log some thousands at a time, each with its metadata; at the end none.
+
+    Args:
+        importer: as `importer_of` gives it.
+        lines: of the file.
+        name: of the file, for messages.
+        key: where a client's identity lies; None: `DEFAULT_KEY`.
+
+    Raises:
+        LogError: a line that the tool does not write.
+    """
+    tool = importer.__name__.rpartition(".")[2]
+    metadata = {"imported_from": tool, "clock": "CLOCK_REALTIME"}
+    events = importer.events(lines, name, DEFAULT_KEY if key is None else key)
+    batch = None
+    while batch is None or len(batch):
+        batch = EventLog()
+        batch.extend(islice(events, _EVENTS_A_BATCH))
+        yield metadata, batch

@@ -1,6 +1,7 @@
 """k6's JSON output: `k6 run --out json=FILE`, a line for each point of each metric."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from rateproof.errors import LogError, told_by
@@ -26,7 +27,7 @@ def recognises(line: bytes, _name: str) -> bool:
     return object_or_empty(line).keys() >= {"metric", "type", "data"}
 
 
-def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+def events(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Iterator[Event]:
     """Read what k6 logged of each HTTP request; other metrics are left aside.
 
     All points of a request carry one instant T, taken when its answer had been read
@@ -40,7 +41,7 @@ def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Event
     The first byte of the answer, T - http_req_receiving, would be narrower, but k6
     takes that of an interim answer (1xx), which may precede the decision. Where k6 did
     not note that the request had been written, `http_req_sending` is 0 and the interval
-    begins with the log. Values are milliseconds in floats that hold every nanosecond.
+    begins with the log: such requests come last. Values are milliseconds in floats that hold every nanosecond.
 
     The clock is the wall clock of k6's machine. Intervals are right as long as nobody
     sets it during the run, and as fine as it ticks: on Windows, where it may tick every
@@ -61,13 +62,17 @@ def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Event
     Raises:
         LogError: a line that k6 does not write, or a request without an identity.
     """
-    found = list(_requests(lines, name))
-    begin_ns = min((sent_ns for _, sent_ns, _, _ in found), default=0)
-    log = EventLog({"imported_from": "k6", "clock": "CLOCK_REALTIME"})
-    for place, sent_ns, data, noted in found:
+    begin_ns, begun_with = 2**62, EventLog()
+    for place, sent_ns, data, noted in _requests(lines, name):
+        begin_ns = min(begin_ns, sent_ns)
         with told_by(place):
-            log.append(_event(data, sent_ns if noted else begin_ns, key))
-    return log
+            event = _event(data, sent_ns, key)
+        if noted:
+            yield event
+        else:
+            begun_with.append(event)
+    for event in begun_with:
+        yield replace(event, sent_ns=begin_ns)
 
 
 def _requests(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, int, dict[str, Any], bool]]:

@@ -15,7 +15,7 @@ from rateproof.events.imported import (
     instant_ns,
     object_or_empty,
 )
-from rateproof.events.log import Event, EventLog, outcome_of
+from rateproof.events.log import Event, outcome_of
 from rateproof.events.rows import json_object
 from rateproof.keyspec import KeySpec
 
@@ -25,6 +25,7 @@ _CSV_COLUMNS = 12
 _TIMESTAMP_FORM = "nanoseconds since 1970, which have 18 or 19 digits; microseconds have 16"
 _TWICE = "two results in one file? check each by itself, or name attacks apart with -name"
 _LEAST_NS, _MOST_NS = 10**17, 10**19
+_APART = 10**12
 _CSV = re.compile(rb"\d{10,19},\d{1,3},\d+,\d+,\d+,")  # timestamp, code, latency, bytes out, in
 _NO_TEXT = re.compile(rb"[\x00-\x08\xfe\xff]")
 _REMAINING = re.compile(r";\s*r=(\d{1,18})(?![\d.])")
@@ -43,7 +44,7 @@ def recognises(line: bytes, name: str) -> bool:
     return bool(_CSV.match(line)) or object_or_empty(line).keys() >= columns
 
 
-def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> EventLog:
+def events(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Iterator[Event]:
     """Read vegeta's results, an object of JSON or a line of CSV each.
 
     vegeta takes `timestamp` before it prepares a request and finds or opens a connection,
@@ -62,6 +63,9 @@ def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Event
     server may have counted more requests than there are, and a rejection look wrong for
     it. Headers of requests are not logged: the identity has to be in the URL.
 
+    Of several attacks in a file the first keeps its numbers; those of the second begin at
+    1,000,000,000,000, and so on.
+
     Args:
         lines: of the file, as bytes.
         name: of the file, for messages.
@@ -74,10 +78,10 @@ def read(lines: Iterable[bytes], name: str, key: KeySpec = DEFAULT_KEY) -> Event
     first = next(lines, b"")
     lines = chain([first], lines)
     if not first.lstrip().startswith(b"{"):
-        return _log_of(_csv_rows(lines, name), key, _CSV_FORM)
+        return _events(_csv_rows(lines, name), key, _CSV_FORM)
     places = ((f"{name}, line {number}", line) for number, line in enumerate(lines, 1))
     rows = ((place, json_object(line, place, _FORM)) for place, line in places)
-    return _log_of(rows, key, _FORM)
+    return _events(rows, key, _FORM)
 
 
 def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,26 +118,29 @@ def _row_of(fields: list[str], place: str) -> dict[str, Any]:
     }
 
 
-def _log_of(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str) -> EventLog:
-    log = EventLog({"imported_from": "vegeta", "clock": "CLOCK_REALTIME"})
-    seen: set[tuple[str, int]] = set()
+def _events(rows: Iterable[tuple[str, dict[str, Any]]], key: KeySpec, form: str) -> Iterator[Event]:
+    firsts: dict[str, int] = {}
+    seen: dict[int, int] = {}  # a bit for each number
     for place, row in rows:
+        attack = str(row.get("attack"))
+        first = firsts.setdefault(attack, len(firsts) * _APART)
         with told_by(place):
-            event = _event(row, key, form)
-            log.append(event)
-        number = str(row.get("attack")), event.sequence
-        if number in seen:
-            problem = f"{place}: seq {number[1]} of attack {number[0]!r} is there a second time"
+            event = _event(row, key, form, first)
+        word, bit = event.sequence >> 9, 1 << (event.sequence & 511)
+        if seen.get(word, 0) & bit:
+            problem = f"{place}: seq {row['seq']} of attack {attack!r} is there a second time"
             raise LogError(problem, _TWICE)
-        seen.add(number)
-    return log
+        seen[word] = seen.get(word, 0) | bit
+        yield event
 
 
-def _event(row: dict[str, Any], key: KeySpec, form: str) -> Event:
+def _event(row: dict[str, Any], key: KeySpec, form: str, first: int) -> Event:
     for column in ("seq", "code", "latency", "bytes_in"):
-        value = row.get(column)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        value, most = row.get(column), _APART if column == "seq" else 2**62
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < most:
             raise LogError(f"{column} is {value!r}", form)
+    if first >= 2**62:
+        raise LogError(f"attack {row.get('attack')!r} is one of millions", form)
     timestamp = row.get("timestamp")
     sent_ns = _since_1970(timestamp) if isinstance(timestamp, int) else instant_ns(timestamp)
     done_ns, status = sent_ns + row["latency"], row["code"] or None
@@ -147,7 +154,7 @@ def _event(row: dict[str, Any], key: KeySpec, form: str) -> Event:
         done_ns=done_ns,
         status=status,
         outcome=outcome_of(status),
-        sequence=row["seq"],
+        sequence=first + row["seq"],
         error=_kind_of(str(row.get("error"))) if status is None else None,
         bytes=row["bytes_in"],
         retry_after_s=float(retry_after) if re.fullmatch(r"\d{1,18}", retry_after) else None,

@@ -15,6 +15,7 @@ __all__ = [
     "AccessScanner",
     "ByKey",
     "Counters",
+    "Course",
     "Decider",
     "Decision",
     "Denials",
@@ -90,6 +91,20 @@ class ByKey:
     def broken_promises(
         self, asked: Mapping[str, object], threads: int
     ) -> tuple[list[int], int, list[tuple[int, int, int]]]: ...
+
+# One key's requests by sending time; limit, low_ns and high_ns of each log, from when and until when
+# rejections are judged. Then whether instants explain what was admitted, and what was rejected too.
+@final
+class Course:
+    def __new__(
+        cls,
+        stairs: Sequence[tuple[int, int, int, int, int]],
+        requests: int,
+        quotas: Sequence[tuple[int, int, int]],
+        judged: tuple[int, int],
+    ) -> Course: ...
+    def go_on(self, columns: Mapping[str, object]) -> None: ...
+    def explained(self) -> tuple[bool, bool]: ...
 
 # A format of access logs on lines: see `events.access_logs.reading` and `rust/access`. A step is
 # (kind, nanoseconds of its unit, what follows it); a group of steps becomes codes and words.

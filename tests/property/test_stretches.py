@@ -74,7 +74,7 @@ def in_stretches(path, each, policy, monkeypatch, **options):
 
 def test_no_stretch_is_judged_otherwise_than_the_whole(tmp_path, monkeypatch):
     seen = Counter()
-    for seed in range(samples(20)):
+    for seed in range(samples(16)):
         rng = random.Random(seed)
         policy = random_policy(rng)
         path = file_of(rng, long_log(rng, policy), tmp_path, seed)
@@ -105,4 +105,4 @@ def test_no_stretch_is_judged_otherwise_than_the_whole(tmp_path, monkeypatch):
                     assert one.margin_ns == other.margin_ns, told
                 assert one.attempts == other.attempts, told
     outcomes = Counter(verdict for verdict, _, _ in seen.elements())
-    assert min(outcomes[INCONCLUSIVE], outcomes[VIOLATED]) > 0, seen
+    assert min(outcomes[INCONCLUSIVE], outcomes[VIOLATED], outcomes[CONSISTENT]) > 0, seen

@@ -238,12 +238,20 @@ def test_a_client_that_does_not_fit_is_judged_in_stretches_of_its_time(check, bu
     assert found["evidence"] == whole["evidence"]
 
 
-def test_a_client_that_does_not_fit_keeps_a_verdict_open_and_it_says_so(check, busy):
-    code, out, _ = check(busy(), "--policy", "1001 per 1s", "--json", "--memory", "190MB")
+def test_a_client_that_does_not_fit_is_explained_from_its_first_request_to_its_last(check, busy):
+    path, asked = busy(extra=1), ("--policy", "1001 per 1s", "--json")
+    found = json.loads(check(path, *asked, "--memory", "190MB")[1])
+    assert found["causes"] == ["too-coarse"], "and not too-large"
+    assert found["reasons"] == json.loads(check(path, *asked, "--memory", "10GB")[1])["reasons"]
+
+
+def test_a_client_whose_windows_are_not_searched_as_a_whole_keeps_the_verdict_open(check, busy):
+    policy = "fixed-window 1001 per 1s"
+    code, out, _ = check(busy(extra=1), "--policy", policy, "--json", "--memory", "190MB")
     found = json.loads(out)
     assert code == 2
     assert "too-large" in found["causes"]
-    (reason,) = (reason for reason in found["reasons"] if "judged" in reason)
+    (reason,) = (reason for reason in found["reasons"] if "stretches" in reason)
     assert reason.startswith("100,000 requests were judged in stretches of time, not together: ")
     assert reason.endswith("--memory 198MB has room")
     assert found["counts"]["events"] == 260_000

@@ -1,5 +1,7 @@
 //! Bounds that one quota sets to the k-th admission's instant, given the earlier ones.
 
+use std::collections::VecDeque;
+
 /// More jobs than this in one question could overflow the scaled arithmetic.
 pub const MAX_POSITIONS: usize = 1 << 32;
 
@@ -80,14 +82,17 @@ impl Stair {
 /// `best[k]` is the largest `T[q] - (q / width)*rise` over q = k, k - width, ...
 pub(crate) struct Bounds {
     stair: Stair,
-    best: Vec<i128>,
+    best: VecDeque<i128>,
+    /// Number of positions that are forgotten.
+    first: usize,
 }
 
 impl Bounds {
     pub(crate) fn new(stair: Stair, positions: usize) -> Self {
         Self {
             stair,
-            best: vec![0; positions],
+            best: VecDeque::with_capacity(positions),
+            first: 0,
         }
     }
 
@@ -98,7 +103,8 @@ impl Bounds {
         let Some(q) = k.checked_sub(stair.lag + stair.width) else {
             return otherwise;
         };
-        let scaled = self.best[q] + ((k - stair.lag) / stair.width) as i128 * stair.rise_num;
+        let scaled =
+            self.best[q - self.first] + ((k - stair.lag) / stair.width) as i128 * stair.rise_num;
         // floor(scaled / den) - slack <= otherwise, without a division.
         if scaled < (otherwise + stair.slack_ns + 1) * stair.rise_den {
             return otherwise;
@@ -116,8 +122,18 @@ impl Bounds {
         let stair = &self.stair;
         let mut scaled = instant_ns * stair.rise_den - (k / stair.width) as i128 * stair.rise_num;
         if k >= stair.width {
-            scaled = scaled.max(self.best[k - stair.width]);
+            scaled = scaled.max(self.best[k - stair.width - self.first]);
         }
-        self.best[k] = scaled;
+        self.best.truncate(k - self.first);
+        self.best.push_back(scaled);
+    }
+
+    /// Forgets what no position from `k` on is bound by.
+    pub(crate) fn forget(&mut self, k: usize) {
+        let needed = k.saturating_sub(self.stair.lag + self.stair.width);
+        while self.first < needed {
+            self.best.pop_front();
+            self.first += 1;
+        }
     }
 }

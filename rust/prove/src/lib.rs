@@ -6,6 +6,7 @@
 //! no search, and what is to be known of the others.
 
 mod clearance;
+mod course;
 mod cursor;
 mod families;
 mod feasible;
@@ -23,6 +24,7 @@ mod seen;
 mod together;
 mod windows;
 
+pub use course::Course;
 pub use families::{Clearance, Family, Search, family};
 pub use feasible::{Answer, feasible};
 pub use fullness::Full;

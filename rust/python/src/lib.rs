@@ -8,6 +8,7 @@ mod ask;
 mod by_key;
 mod column_facts;
 mod counters;
+mod course;
 mod decider;
 mod decision;
 mod denials;
@@ -33,6 +34,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     by_key::register(module)?;
     column_facts::register(module)?;
     counters::register(module)?;
+    course::register(module)?;
     decider::register(module)?;
     decision::register(module)?;
     denials::register(module)?;

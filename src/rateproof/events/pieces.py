@@ -50,7 +50,7 @@ class Pieces(EventLog):
         place: where results are kept, in case that this process is killed; None: nowhere.
     """
 
-    __slots__ = ("_facts", "_last", "_place", "_say", "files", "run")
+    __slots__ = ("_facts", "_last", "_place", "_say", "explained", "files", "run")
 
     def __init__(
         self,
@@ -66,6 +66,8 @@ class Pieces(EventLog):
         self.files, self._facts, self._say, self.run = files, facts, say, run
         self._place = place
         self._last: tuple[int, EventLog] | None = None
+        self.explained: dict[int, tuple[bool, bool]] = {}
+        """By the first piece of a key that has several: whether its admissions are explained, and all of it."""
 
     def found(self, name: str, find: Callable[[Self], Any]) -> Any:
         """The answers of the whole, the one thing that is asked of it."""
@@ -127,19 +129,36 @@ class Pieces(EventLog):
         """Leave out the pieces with more rows than that; `hint` says what would have room."""
         self._facts.most_rows, self._facts.hint = most_rows, hint
 
+    def explained_with(self, number: int) -> tuple[bool, bool]:
+        """Whether the admissions of the key are explained that has this piece and others, and all of it."""
+        return self.explained.get(self._facts.of_key(number).start, (False, False))
+
     @property
-    def unjudged(self) -> str | None:
-        """The requests that are left out, in a sentence; None where none are."""
+    def stretched(self) -> list[range]:
+        """The pieces of every key that has several."""
+        stretches = self._facts.stretches
+        return [self._facts.of_key(one) for one, (place, _) in stretches.items() if not place]
+
+    def unjudged(self, *, rejections: bool) -> str | None:
+        """The requests that are not judged as a whole, in a sentence; None where all are.
+
+        Args:
+            rejections: whether rejections are to be judged.
+        """
         judged, facts = self.judged, self._facts
         rows = sum(of for number, of in facts.of_piece.items() if number not in judged)
-        apart = sum(judged[number] for number in facts.stretches if number in judged)
-        if not rows + apart:
-            return None
+        apart = 0
+        for own in self.stretched:
+            admitted, rejected = self.explained_with(own.start)
+            if not admitted or (rejections and not rejected):
+                apart += sum(judged.get(number, 0) for number in own)
         told = []
         if rows:
             told.append(f"{rows:,} requests were not judged")
         if apart:
             told.append(f"{apart:,} requests were judged in stretches of time, not together")
+        if not told:
+            return None
         return (
             f"{' and '.join(told)}: they are of clients with so many that these do not fit in "
             f"memory; {self._facts.hint}"

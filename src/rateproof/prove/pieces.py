@@ -15,6 +15,7 @@ from rateproof.events import REJECTED, UNKNOWN, EventLog
 from rateproof.events.judged import answers, columns_of
 from rateproof.events.pieces import WHERE, Pieces
 from rateproof.policy import Policy
+from rateproof.prove.course import explained
 from rateproof.prove.headers import MOST_FINDINGS, FalseStatement, Headers, all_headers, headers_of
 from rateproof.prove.keys import (
     UNMARKED,
@@ -167,9 +168,14 @@ def survey_of_pieces(
     """
     asked = pieces, policy, tolerance, judgement
     question = Question.of(*asked, over_admission=over_admission, headers=headers)
-    return joined(
-        pieces, question, pieces.spread(partial(survey_piece, question=question), question)
-    )
+    surveys = [*pieces.spread(partial(survey_piece, question=question), question)]
+    broken = {one.number for one in surveys for _, window, _ in one.suspects if window is not None}
+    pieces.explained, looked_at = {}, pieces.judged
+    for own in pieces.stretched:
+        if looked_at.keys() >= set(own) and broken.isdisjoint(own):
+            found = explained(pieces, own, policy, tolerance, question.judgement)
+            pieces.explained[own.start] = found
+    return joined(pieces, question, surveys)
 
 
 def survey_piece(
@@ -350,7 +356,7 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
                 Suspect(
                     partial(key_log, one.number, key.code),
                     None if broken is None else partial(key_log, one.number, key.code, broken),
-                    *costs,
+                    *_known(pieces, one.number, costs),
                 ),
                 number=key.digest,
             )
@@ -363,6 +369,13 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
         pressed=[partial(key_log, *where[key]) for key in pressed],
         headers=_all_headers(several),
     )
+
+
+def _known(pieces: Pieces, number: int, costs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The costs of searches; those that find nothing, since the whole key is explained, are for nothing."""
+    admitted, rejected = pieces.explained_with(number)
+    *over, wrong, joint = costs
+    return (*([0] * len(over) if admitted else over), wrong, 0 if rejected else joint)
 
 
 def _first_of_each_key(ranked: Iterable[_Leading]) -> list[_Leading]:

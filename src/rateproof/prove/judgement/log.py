@@ -11,6 +11,7 @@ from rateproof.prove.judgement.ruling import verdict_of
 from rateproof.prove.judgement.runs import by_run, in_run, together
 from rateproof.prove.keys import Counts, taken_for_fresh
 from rateproof.prove.pieces import survey_of_pieces
+from rateproof.prove.power.doubts import headers_apart
 from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
 from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Cause, Verdict
@@ -83,7 +84,8 @@ def judge(
     def whole(trial: Trial) -> Verdict:
         findings = missed or diagnose(trial.log, trial.survey.pressure, counts)
         headers = trial.headers() if told else None
-        return _held_to_headers(verdict_of(trial, limit, findings), headers, claims)
+        held = _held_to_headers(verdict_of(trial, limit, findings), headers, claims)
+        return _without_some_headers(held) if HEADERS in claims and headers_apart(log) else held
 
     if parts[-1][0] is log:
         return whole(trials[0])
@@ -110,3 +112,11 @@ def _held_to_headers(verdict: Verdict, headers: Headers | None, claims: frozense
         reasons=("no header field said anything that later answers could check", *verdict.reasons),
         causes=(*verdict.causes, Cause.NO_HEADERS),
     )
+
+
+def _without_some_headers(verdict: Verdict) -> Verdict:
+    """The verdict where some header fields were not looked at, as its reasons say."""
+    if verdict.outcome == VIOLATED:
+        return verdict
+    causes = dict.fromkeys((*verdict.causes, Cause.TOO_LARGE))
+    return replace(verdict, outcome=INCONCLUSIVE, causes=tuple(causes))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rateproof.events import EventLog
+from rateproof.events.judged import answers
 from rateproof.events.pieces import Pieces
 from rateproof.policy import Policy
 from rateproof.prove.diagnosis.statuses import doubted_rejections, perhaps_rejected
@@ -41,8 +42,8 @@ def causes_of(
     causes = {}
     if log.metadata.get("valid") is False:
         causes[Cause.INVALID_RUN] = "the run was not valid: the load was not sent as planned"
-    if isinstance(log, Pieces) and log.unjudged is not None:
-        causes[Cause.TOO_LARGE] = log.unjudged
+    if isinstance(log, Pieces) and (apart := log.unjudged(rejections=WRONG_REJECTION in claims)):
+        causes[Cause.TOO_LARGE] = apart
     if requests_missing(log) or (cut_off(log) and WRONG_REJECTION in claims):
         lost = ["no rejection was judged"] if WRONG_REJECTION in claims else []
         if OVER_ADMISSION in claims:
@@ -85,7 +86,16 @@ def left_out(
     """Return what the verdict does not cover."""
     unjudged = [] if cut_off(log) else _unjudged_rejections(claims, policy, counts)
     unfilled = [one.unfilled() for one in pressure] if OVER_ADMISSION in claims else []
-    return [*filter(None, unfilled), *unjudged]
+    apart = [HEADERS_APART] if headers_apart(log) else []
+    return [*filter(None, unfilled), *unjudged, *apart]
+
+
+HEADERS_APART = "header fields of clients that do not fit in memory were not looked at"
+
+
+def headers_apart(log: EventLog) -> bool:
+    """Tell whether there are statements in header fields that nobody looks at."""
+    return isinstance(log, Pieces) and bool(log.stretched) and any(of.marked for of in answers(log))
 
 
 def _unjudged_rejections(claims: frozenset[str], policy: Policy, counts: Counts) -> list[str]:

@@ -51,7 +51,7 @@ impl Policy {
             let quota = parse_quota(part).map_err(|error| match error {
                 Some(error) => format!("{error} in {}", quoted(text.as_bytes())),
                 None => {
-                    let (part, whole) = (part.trim().as_bytes(), text.as_bytes());
+                    let (part, whole) = (part.trim_ascii().as_bytes(), text.as_bytes());
                     let (part, whole) = (quoted(part), quoted(whole));
                     format!("{part} in {whole} is not a policy ({FORM})")
                 }
@@ -66,7 +66,7 @@ impl Policy {
 
 /// `None` as the error: it has not the form.
 fn parse_quota(text: &str) -> Result<Quota, Option<String>> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = text.trim_ascii().to_ascii_lowercase();
     let mut rest = text.as_str();
     let mut name = word(&mut rest, |letter| {
         letter.is_ascii_lowercase() || letter == '-'
@@ -138,7 +138,7 @@ fn word<'a>(rest: &mut &'a str, is_in: impl Fn(char) -> bool) -> &'a str {
 }
 
 fn space(rest: &mut &str) -> bool {
-    let after = rest.trim_start();
+    let after = rest.trim_ascii_start();
     let found = after.len() < rest.len();
     *rest = after;
     found

@@ -24,7 +24,8 @@ _CONNECT_S: Final = 60
 """Seconds for the client to be ready, of a scheduler that has answered."""
 
 _WITHOUT_WORKER_S: Final = 30
-_LEAN: Final = {
+_SETTINGS: Final = {
+    "distributed.deploy.lost-worker-timeout": "1h",  # of Dask's 15 s one that starts again may need more
     "distributed.nanny.pre-spawn-environ": {},  # Dask's makes workers return memory all the time
     "distributed.worker.profile.enabled": False,
 }
@@ -215,7 +216,7 @@ def _started(workers: int) -> Iterator[tuple[Path, Any]]:
 
     with ExitStack() as stack:
         folder = stack.enter_context(scratch())
-        stack.enter_context(dask.config.set({**_LEAN, "temporary-directory": str(folder)}))
+        stack.enter_context(dask.config.set({**_SETTINGS, "temporary-directory": str(folder)}))
         with _interrupts_later():
             cluster = LocalCluster(
                 n_workers=workers,

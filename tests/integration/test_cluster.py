@@ -84,6 +84,15 @@ def blocked():
     return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+def test_a_worker_that_starts_again_slowly_is_not_given_up(two):
+    """After this time Dask ends whoever would start it, and none comes in its place."""
+    import dask
+    from dask.utils import parse_timedelta
+
+    assert two.client.cluster is not None
+    assert parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")) >= 3600
+
+
 def test_an_interrupt_is_left_to_whoever_started_the_workers_and_nothing_to_others(two):
     assert all(signal.SIGINT in found for found in two.client.run(blocked).values())
     assert signal.SIGINT not in blocked()

@@ -166,6 +166,7 @@ def test_the_decision_on_a_request_with_a_body_lies_inside(
     check(log, 100)
 
 
+@pytest.mark.alone
 def test_the_decision_on_a_dripped_request_lies_inside_an_interval_without_the_drip(
     serve: Callable[..., int],
 ) -> None:

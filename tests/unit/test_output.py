@@ -1,5 +1,6 @@
 """Output: a reader who has gone changes no exit code, and a full disk is an error of its own."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -37,6 +38,13 @@ def check(tmp_path):
     return run
 
 
+def all_of(terminal):
+    """What was written to a terminal that nobody else has open any more, as it comes."""
+    with contextlib.suppress(OSError):  # its end
+        while data := terminal.read(65_536):
+            yield data
+
+
 def in_a_terminal(folder, width, words=("check", "log.jsonl"), **environment):
     """The lines that a command prints to a terminal of that width."""
     leader, follower = pty.openpty()
@@ -46,7 +54,8 @@ def in_a_terminal(folder, width, words=("check", "log.jsonl"), **environment):
         told = os.environ | {"TERM": "xterm", "NO_COLOR": ""} | environment
         done = subprocess.run(command, cwd=folder, stdout=stdout, stderr=-1, env=told, check=False)
         assert done.returncode in {0, 1}
-        return terminal.read(65_536).decode().splitlines()
+        stdout.close()
+        return b"".join(all_of(terminal)).decode().splitlines()
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -96,7 +105,8 @@ def test_progress_is_a_line_with_the_time_left_and_nothing_in_a_pipe():
     with os.fdopen(leader, "rb", buffering=0) as terminal, os.fdopen(follower, "wb") as stderr:
         environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
         subprocess.run(command, stdout=-1, stderr=stderr, env=environment, check=True)
-        shown = terminal.read(65_536).decode()
+        stderr.close()
+        shown = b"".join(all_of(terminal)).decode()
     assert "\r\x1b[Kwaiting for the next window 12 s left\r\x1b[K" in shown
     assert shown.rpartition("\x1b[K")[2] == ""
     assert "\x1b[Kiteration 1: consistent\r\n" in shown

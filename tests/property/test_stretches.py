@@ -3,13 +3,16 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from rateproof.clock import EXACT
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, judged, pieces, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
+from rateproof.policy import Policy
 from rateproof.prove import (
     CLAIMS,
     CONSISTENT,
@@ -19,6 +22,11 @@ from rateproof.prove import (
     WRONG_REJECTION,
     judge,
 )
+from rateproof.prove.judgement import ruling
+from rateproof.prove.keys import KeyLog
+from rateproof.prove.power.pressure import Pressure
+from rateproof.prove.screen import Suspect
+from rateproof.prove.trial import Trial
 from tests.property.test_pieces import elsewhere, file_of
 from tests.property.test_screen import decide, random_policy
 from tests.samples import samples
@@ -106,3 +114,26 @@ def test_no_stretch_is_judged_otherwise_than_the_whole(tmp_path, monkeypatch):
                 assert one.attempts == other.attempts, told
     outcomes = Counter(verdict for verdict, _, _ in seen.elements())
     assert min(outcomes[INCONCLUSIVE], outcomes[VIOLATED], outcomes[CONSISTENT]) > 0, seen
+
+
+def test_all_stretches_of_a_key_have_the_means_of_one():
+    suspects = [Suspect(load=None, number=number) for number in (7, 7, 9)]
+    trial = SimpleNamespace(
+        survey=SimpleNamespace(suspects=suspects), log=[1], share=100, budget=0, _in_stretches=True
+    )
+    left = []
+    for _ in Trial._suspects(trial):
+        left.append(trial.budget)
+        trial.budget -= 60
+    assert left == [100, 40, 100]
+
+
+def test_who_is_cleared_is_not_counted_again_where_another_has_too_many():
+    def loaded():
+        raise AssertionError("it was loaded")
+
+    (quota,) = Policy.parse("2 per 10ns").quotas
+    over = KeyLog(b"over", 0, admitted=[(0, 1), (2, 3), (4, 5)])
+    suspects = [Suspect(loaded, tolerated=0), Suspect(lambda: over)]
+    trial = SimpleNamespace(survey=SimpleNamespace(suspects=suspects), tolerance=EXACT)
+    assert ruling._certain(trial, quota, Pressure("", 2, 10, provable=3)) == 3

@@ -151,11 +151,20 @@ class Trial:
         return self.share if is_long(self.log) else self.budget
 
     def _suspects(self) -> Iterator[Suspect]:
-        """Every suspect; in a long log each has the means of the whole, or pieces would matter."""
+        """Every suspect; in a long log each has the means of the whole, or pieces would matter.
+
+        All stretches of a key, which come one after the other, have them together.
+        """
+        before = None
         for suspect in self.survey.suspects:
-            if is_long(self.log):
+            if is_long(self.log) and (suspect.number != before or not self._in_stretches):
                 self.budget = self.share
+            before = suspect.number
             yield suspect
+
+    @property
+    def _in_stretches(self) -> bool:
+        return isinstance(self.log, Pieces) and self.log.has_stretches
 
     def _clears(self, cost: int | None) -> bool:
         """True if a search is known to find nothing; its cost is then paid as if it had been made.
@@ -263,6 +272,9 @@ class Trial:
         for suspect in self._suspects():
             # What is known of all rejections of a key may not be so of some alone.
             if self._judgement.only is None and self._clears(suspect.joint):
+                continue
+            if self.budget < 0 and self._in_stretches:
+                doubts.exhausted += 1
                 continue
             key = suspect.load()
             if explained and key.stretch is not None and explained[-1][1].key == key.key:

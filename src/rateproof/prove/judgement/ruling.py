@@ -161,8 +161,12 @@ def _certain(trial: Trial, quota: Quota, of: Pressure) -> int:
     if of.provable <= of.allowed:
         return of.provable
     span_ns = Stair.of(quota, trial.tolerance).span_ns(1)
-    keys = (suspect.load() for suspect in trial.survey.suspects)
-    return max((most_nested(key.admitted, span_ns) for key in keys), default=0)
+    suspects, most = trial.survey.suspects, 0
+    # Where a search finds nothing there are no more than are allowed: those are asked if no others have more.
+    for some in ([one for one in suspects if one.tolerated is None], suspects):
+        if most <= of.allowed:
+            most = max((most_nested(one.load().admitted, span_ns) for one in some), default=0)
+    return most
 
 
 def _nothing_shown(

@@ -39,7 +39,7 @@ def check(tmp_path):
 
 
 def all_of(terminal):
-    """What was written to a terminal that nobody else has open any more, as it comes."""
+    """The bytes written to a terminal that nobody else has open any more, as they come."""
     with contextlib.suppress(OSError):  # its end
         while data := terminal.read(65_536):
             yield data

@@ -107,7 +107,7 @@ impl Reload {
     }
 }
 
-/// What changes with a restart only and was changed, each with its line.
+/// Settings that change with a restart only and were changed, each with its line.
 fn fixed_changes(now: &Settings, before: &Settings) -> String {
     let both = fixed(now).into_iter().zip(fixed(before));
     let changed = both.filter(|((_, now), (_, before))| now != before);
@@ -121,7 +121,7 @@ fn fixed_changes(now: &Settings, before: &Settings) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// What changes with a restart only, by name, as text.
+/// Settings that change with a restart only, by name, as text.
 fn fixed(settings: &Settings) -> [(&'static str, String); 9] {
     let told = |place: &Option<(String, u16)>| match place {
         Some((path, _)) if path.starts_with("unix:") => path.clone(),

@@ -59,7 +59,7 @@ pub struct Settings {
     pub limits: BTreeMap<String, Limit>,
     pub store: String,
     pub capacity: u64,
-    /// Where HTTP is served: `None` is not told.
+    /// The place where HTTP is served: `None` is not told.
     pub host: Option<String>,
     pub port: Option<u16>,
     /// The address at which RESP is served, and how many tables commands may open.

@@ -130,7 +130,7 @@ class Pieces(EventLog):
         self._facts.most_rows, self._facts.hint = most_rows, hint
 
     def explained_with(self, number: int) -> tuple[bool, bool]:
-        """Whether the admissions of the key are explained that has this piece and others, and all of it."""
+        """True where the admissions of a key in several pieces are explained, and then if all of it is."""
         return self.explained.get(self._facts.of_key(number).start, (False, False))
 
     @property

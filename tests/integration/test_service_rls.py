@@ -477,7 +477,7 @@ class Sender:
 
 
 def test_half_sent_messages_of_a_client_are_bounded_together(start_rls):
-    """What is above it is refused, and each message that was kept may still be ended."""
+    """A message above it is refused, and each that was kept may still be ended."""
     service = start_rls()
     message = field(1, "shop") + field(2, descriptor(("user", "x" * 60_000)))
     message = b"\0" + len(message).to_bytes(4) + message

@@ -1,10 +1,11 @@
-"""Distances of a sample from its closed form, and verdicts without what a log could have shown."""
+"""Distances of a sample from its closed form, and verdicts of logs at random."""
 
 import math
 from collections.abc import Callable, Sequence
 
 import pytest
 
+from rateproof.events import judged, pieces, splitter
 from rateproof.prove.trial import Trial
 
 KolmogorovSmirnov = Callable[[Sequence[float], Callable[[float], float]], float]
@@ -32,3 +33,12 @@ def kolmogorov_smirnov() -> KolmogorovSmirnov:
 def without_power(monkeypatch: pytest.MonkeyPatch) -> None:
     """To ask what a log could have shown takes as long as to judge it, and calls nobody violated."""
     monkeypatch.setattr(Trial, "sensitivity", lambda *_, **__: ())
+
+
+@pytest.fixture
+def every_log_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only long logs are judged in pieces, and times and numbers at random are impossible."""
+    monkeypatch.setattr(judged, "LONG", 0)
+    monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
+    monkeypatch.setattr(splitter, "refuse_repeated_apart", lambda *_: None)
+    monkeypatch.setattr(pieces, "refuse_equal_rows", lambda *_: None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof.events import EventLog, judged, open_log_writer, pieces, splitter
+from rateproof.events import EventLog, open_log_writer, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
@@ -19,14 +19,7 @@ from tests.samples import samples
 pytest.importorskip("rateproof._native", reason="the native core is not built")
 
 
-@pytest.fixture(autouse=True)
-def _every_log_is_long(monkeypatch):
-    """Only long logs are judged in pieces; what is said of short ones is more."""
-    monkeypatch.setattr(judged, "LONG", 0)
-    # Times at random are impossible.
-    monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
-    monkeypatch.setattr(splitter, "refuse_repeated_apart", lambda *_: None)
-    monkeypatch.setattr(pieces, "refuse_equal_rows", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("every_log_is_long")
 
 
 def judged_in_pieces(path, count, rows_at_once, memory, policy, **options):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from rateproof.clock import EXACT
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, judged, pieces, splitter
+from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, splitter
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
@@ -34,13 +34,7 @@ from tests.samples import samples
 pytest.importorskip("rateproof._native", reason="the native core is not built")
 
 
-@pytest.fixture(autouse=True)
-def _every_log_is_long(monkeypatch):
-    """Only long logs are judged in pieces, and times at random are impossible."""
-    monkeypatch.setattr(judged, "LONG", 0)
-    monkeypatch.setattr(splitter, "refuse_impossible", lambda *_, **__: None)
-    monkeypatch.setattr(splitter, "refuse_repeated_apart", lambda *_: None)
-    monkeypatch.setattr(pieces, "refuse_equal_rows", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("every_log_is_long")
 
 
 def long_log(rng, policy):

@@ -72,10 +72,24 @@ class Cluster:
         Raises:
             Unreachable: the scheduler is gone, or has no worker.
         """
-        found = self._there()
+        found = self.there()
         if not found:
             raise self._no_worker()
         return found
+
+    def there(self) -> dict[str, int]:
+        """The same, where it may be that there is none.
+
+        Raises:
+            Unreachable: the scheduler is gone.
+        """
+        try:
+            found = (
+                self.client.nthreads()
+            )  # scheduler_info() is without workers for a moment every 2 s
+        except OSError as error:
+            raise self._gone() from error
+        return dict(sorted(found.items()))
 
     def submit(self, work: Callable[..., Any], *given: Any, worker: str | None = None) -> Any:
         """Have a worker call a function, which has to be one that can be imported there.
@@ -124,7 +138,7 @@ class Cluster:
                     with self._heard():
                         result = future.result()
                     yield left.pop(future), result
-                there = {} if done else self._there()
+                there = {} if done else self.there()
                 if done or there:
                     seen_s = time.monotonic()
                 elif time.monotonic() - seen_s > self._without_worker_s:
@@ -138,14 +152,14 @@ class Cluster:
             if left and self.client.status == "running":
                 self.client.cancel([*left], force=True)
 
-    def _there(self) -> dict[str, int]:
-        with self._heard():
-            found = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {address: of["nthreads"] for address, of in sorted(found.items())}
-
     def _no_worker(self) -> Unreachable:
         return Unreachable(
             f"{self._name} has no worker", f"start some: `dask worker {self._name}` on each machine"
+        )
+
+    def _gone(self) -> Unreachable:
+        return Unreachable(
+            f"the Dask scheduler at {self._name} is gone", "start it, and this again"
         )
 
     @contextmanager
@@ -166,9 +180,7 @@ class Cluster:
                 "a worker that takes more memory than it may is killed: give them more, or less --memory",
             ) from error
         except (CancelledError, FutureCancelledError, CommClosedError) as error:
-            raise Unreachable(
-                f"the Dask scheduler at {self._name} is gone", "start it, and this again"
-            ) from error
+            raise self._gone() from error
 
 
 @contextmanager

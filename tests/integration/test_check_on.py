@@ -202,7 +202,7 @@ def test_a_piece_that_is_harmed_meanwhile_is_named(check, log, monkeypatch, harm
 
     monkeypatch.setattr(shares, "_split", harmed)
     code, out, err = check(log, "--memory", "1GB")
-    assert (code, out) == (65, "")
+    assert (code, out) == (65, ""), err
     assert "piece 1 of 2 that the log was split into was damaged or removed meanwhile" in err
 
 

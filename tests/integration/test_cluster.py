@@ -55,6 +55,19 @@ def test_work_is_done_by_other_processes_and_each_result_has_its_number(two):
     assert len({pid for _, pid in two.results(each)} - {os.getpid()}) == 2
 
 
+def test_workers_are_there_also_while_dask_asks_for_itself(two, monkeypatch):
+    """Its client asks every two seconds for all but the workers, and keeps the last answer."""
+    sync = two.client.sync
+
+    def before_it(*given, **named):
+        found = sync(*given, **named)
+        sync(two.client._update_scheduler_info)
+        return found
+
+    monkeypatch.setattr(two.client, "sync", before_it)
+    assert len(two.workers()) == 2
+
+
 def test_workers_that_take_long_to_end_take_no_result_away(monkeypatch):
     """On a busy machine Dask gives up waiting for them, after it has killed them."""
     close = LocalCluster.close

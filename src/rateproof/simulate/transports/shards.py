@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -179,7 +180,9 @@ class _Worker:
                 raise _Gone from error
 
     def _is_there(self) -> bool:
-        return self.address in self._cluster.client.scheduler_info(n_workers=-1)["workers"]
+        with suppress(Unreachable):
+            return self.address in self._cluster.there()
+        return False
 
 
 class Shards:

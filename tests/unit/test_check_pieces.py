@@ -18,7 +18,7 @@ import pytest
 
 from rateproof import cli, linux
 from rateproof.checking import command as checking
-from rateproof.errors import LogError
+from rateproof.errors import CannotWrite, LogError
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -196,6 +196,17 @@ def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch, 
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (code, out, said) == (73, "", [])
     assert "File too large" in err
+
+
+def test_a_folder_that_is_gone_is_said_once(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    parts = Splitter(Workplace(tmp_path / "gone"), 1, "log")
+    with pytest.raises(CannotWrite, match="No such file or directory"):
+        parts.add(rows_from(S, range(1, 9)))
+    del parts
+    gc.collect()
+    assert said == []
 
 
 def test_a_url_without_a_cluster_is_refused_and_not_taken_for_a_file_that_is_missing(check):

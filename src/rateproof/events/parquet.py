@@ -55,12 +55,12 @@ def file_writer() -> Any:
 
     When it is collected it is closed, and on a full disk pyarrow's own prints a traceback then.
     """
+    own = require_pyarrow().parquet.ParquetWriter
 
     def collected(writer: Any) -> None:
         with suppress(OSError):
-            writer.close()
+            own.__del__(writer)
 
-    own = require_pyarrow().parquet.ParquetWriter
     return type("FileWriter", (own,), {"__del__": collected})
 
 

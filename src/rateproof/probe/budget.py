@@ -37,14 +37,12 @@ class Spending:
     Attributes:
         end_ns: when the time is over.
         times: how often what naming takes may be spent.
-        scattered: requests that went to find out if there are several counters.
     """
 
     def __init__(self, sender: Sender, budget: Budget) -> None:
         self.budget = budget
         self.end_ns = sender.now_ns() + budget.time_ns
         self.times: float = 1
-        self.scattered = 0
         self._sender = sender
 
     @property
@@ -55,13 +53,13 @@ class Spending:
     def spare(self, share: float, limit: int) -> int:
         """The requests that are left of a share of what naming a limit takes."""
         most = min(self.budget.requests, self.times * needed(limit).requests)
-        return int(share * most) - self._sender.requests + self.scattered
+        return int(share * most) - self._sender.requests
 
-    def late(self, share: float, limit: int, window_ns: int) -> bool:
-        """Tell if more than a share of the time that naming them takes is over."""
+    def late(self, limit: int, window_ns: int, kept_ns: int) -> bool:
+        """Tell if less than `kept_ns` is left of the time that naming them takes."""
         begun_ns = self.end_ns - self.budget.time_ns
-        spent_ns = self._sender.now_ns() - begun_ns
-        return spent_ns > share * needed(limit, window_ns).time_ns
+        most_ns = needed(limit, window_ns).time_ns
+        return self._sender.now_ns() + kept_ns > begun_ns + most_ns
 
     def more(self, limit: int) -> bool:
         """Go beyond what naming takes, where there is no name and the budget has more; False if it has not."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from random import Random
 
-from rateproof.probe.budget import needed
 from rateproof.probe.confirmation import (
+    EXCLUDING,
     PREDICTIONS,
     Confirmation,
     alone,
@@ -81,11 +81,9 @@ class Confirming:
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
-            if (
-                proof.done
-                and kind.narrow
-                and (kind.tight or self._late(kind) or self._spending.times > 1)
-            ):
+            # One more round that says no more than the window would take too long, or too much.
+            late = self._spending.late(kind.limit, kind.whole_ns, 2 * kind.whole_ns)
+            if proof.done and kind.narrow and (kind.tight or late or self._spending.times > 1):
                 break
         proof.true *= kind is not None
         return kind is not None
@@ -96,16 +94,16 @@ class Confirming:
         """The schedules of the next round, and some that tell more of the window."""
         roughly, only = _roughly(kind), alone(proof, left)
         serving = [serves(kind, other) for other in left.kinds()]
-        sure = only or all(serving)
+        sure = only or all(serving) or self._plenty(kind)
         sure |= kind.whole_ns > _DEAR_NS and 2 * sum(serving) >= len(serving)
         missing = self._rounds.to_stand(kind) if roughly else []
         # The busy one goes on where an edge is told, and so costs little; else it takes long.
         busy = [steps for number, steps in missing if number == 0]
-        later = kind.whole_ns < (_LONG_NS if kind.limit > _CHEAP else _DEAR_NS)
+        later = kind.timeless or kind.whole_ns < (_LONG_NS if kind.limit > _CHEAP else _DEAR_NS)
         missing = [(number, steps) for number, steps in missing if sure and (number or not later)]
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
-            finer = _FINER if kind.whole_ns > _DEAR_NS else _FINEST
+            finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
             measured = measuring(kind, start_ns, width_ns, finer)
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)
@@ -124,6 +122,8 @@ class Confirming:
         while only and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more():
             pass  # a part of them says nothing
         most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
+        predictable = self._predictable(proof, left, kind)
+        thorough = only or (predictable and self._plenty(kind))
         longest_ns = max((steps[-1][0] for steps in first), default=0)
         most_ns = max(5 * kind.middle_ns // 2 + LEAST_ROUND_NS, longest_ns)
         most_ns = min(self._spending.end_ns - start_ns, most_ns)
@@ -135,7 +135,7 @@ class Confirming:
             first,
             edges_wanted=edges,
             missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
-            predictable=self._predictable(proof, left, kind),
+            excluding=EXCLUDING if thorough else int(predictable),
         )
         sent = {*schedules}
         self._rounds.standing |= {number: kind for number, steps in missing if steps in sent}
@@ -160,13 +160,17 @@ class Confirming:
                 edges = max(edges, edges_needed(kind, width_ns))
             if not proof.closely:
                 closest = closely(kind, start_ns, width_ns)
-                edges -= bool(closest) + (bool(closest) and kind.timeless)  # filled twice, some
+                edges -= bool(closest)
         return edges, closest
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
         """Tell if predictions of the candidate are worth their requests: it is alone, or they are cheaper than time."""
-        few = kind.close and len(left.boxes) <= _FEW and kind.limit <= _CHEAP
-        return alone(proof, left) or few
+        few = len(left.boxes) <= _FEW and kind.limit <= _CHEAP
+        return alone(proof, left) or (kind.close and (few or self._plenty(kind)))
+
+    def _plenty(self, kind: Kind) -> bool:
+        """Tell if there are requests for a guess that may be wrong, and time is dearer."""
+        return kind.whole_ns > _DEAR_NS and self._rounds.plenty(kind.limit)
 
     @property
     def _reserved(self) -> int:
@@ -186,13 +190,6 @@ class Confirming:
         self._first = None
         return [key]
 
-    def _late(self, kind: Kind) -> bool:
-        """Tell if one more round that says no more than the window would take too long, or too much."""
-        window_ns = kind.whole_ns
-        most_ns = needed(kind.limit, window_ns).time_ns
-        begun_ns = self._spending.end_ns - self._spending.budget.time_ns
-        return self._sender.now_ns() + 2 * window_ns > begun_ns + most_ns
-
     def _closer(
         self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]
     ) -> list[Steps]:
@@ -201,10 +198,16 @@ class Confirming:
         if kind.tight or (before and self._course.shared):
             return []
         if not kind.family.refills:
-            keys = [] if before else measuring(kind, start_ns, self._course.width_ns, FINELY)
-            keys = [steps for steps in keys if start_ns + steps[-1][0] <= self._spending.end_ns]
+            known = before and (kind.narrow or kind.timeless)  # edges tell more of it
+            # Where it is not known closely enough for a name, most answers are quicker than the slowest.
+            width_ns = self._course.width_ns if kind.narrow else self._course.interval_ns
+            keys = [] if known else measuring(kind, start_ns, width_ns, FINELY)
+            latest_ns = self._spending.end_ns - start_ns
+            keys = [steps for steps in keys if steps[-1][0] <= latest_ns and steps not in before]
             requests = sum(count for steps in keys for _, count in steps)
-            return keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved else []
+            return (
+                keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved - spent else []
+            )
         drained = _drained(kind, start_ns)
         requests = sum(count for _, count in drained) + spent + self._reserved
         in_time = start_ns + drained[-1][0] <= self._spending.end_ns
@@ -235,8 +238,11 @@ def _drained(kind: Kind, start_ns: int) -> Steps:
         apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
         times = max(2, min(2 * _DRAINED, _TOKENS // kind.limit))
         return tuple((shift_ns + n * apart_ns, kind.limit) for n in range(times + 1))
-    times = max(1, min(_DRAINED, _TOKENS // kind.limit))
-    tokens = round(times * kind.limit * Random(start_ns).uniform(0.75, 0.9))
+    cheap = min(_CHEAP // kind.limit, _DEAR_NS // kind.whole_ns)
+    times = max(1, min(max(_DRAINED, cheap), _TOKENS // kind.limit))
+    # With what is left of one in part, no more than it holds: what overflows would tell nothing.
+    each = min(kind.limit * Random(start_ns).uniform(0.75, 0.9), kind.limit - 1)
+    tokens = round(times * each)
     end_ns = tokens * kind.middle_ns // kind.limit
     later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))
     return (0, kind.fresh), *later

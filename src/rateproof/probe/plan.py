@@ -11,6 +11,7 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
+from rateproof.probe.budget import Budget, needed
 from rateproof.probe.family import LimiterFamily, admissions
 from rateproof.probe.inference import Hypotheses, spread
 from rateproof.probe.seen import Box, Steps
@@ -21,7 +22,7 @@ Outcomes = tuple[tuple[int, ...], ...]
 _LEAST_WORTH = 0.01
 _LEAST_SHARE, _PATIENT = 0.15, 0.02
 """Of what the first schedule tells: the least where keys take many requests, and where time is dearer."""
-_FEW, _LONG_NS = 15, 12_000_000_000
+_FEW, _LONG_NS = 15, 6_000_000_000
 _MOST_SCHEDULES = 10
 _EACH = 5
 _SCALES = 3
@@ -29,7 +30,8 @@ _EDGES = 8
 _CELLS = 6
 _FORETOLD = 1_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
-_SAME_FAMILY = 0.2  # what it is worth to tell two windows of one family apart
+_SAME_FAMILY, _CLOSE = 0.2, 10
+"""What it is worth to tell two windows of one family apart; parts of a window in which two are as long."""
 _ROW = 20
 _SAVED = 24
 
@@ -107,7 +109,7 @@ def plan(
     if most_requests <= limit or len({each.question for each in contending}) < 2:
         return []
     edges = _edges(contending, limit, start_ns, most_ns)
-    windows = _windows(contending, limit)
+    windows = _windows(contending, most_ns)
     random = Random(start_ns)
     library = sorted({*_library(windows, edges, limit, random)})
     drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
@@ -122,14 +124,17 @@ def plan(
         pairs_told.update(_apart(steps, contending, start_ns, width_ns))
     enough = {pair for pair, told in pairs_told.items() if told >= times}
     apart = {steps: pairs - enough for steps, pairs in apart.items()}
-    least = _LEAST_WORTH
+    least, latest_ns = _LEAST_WORTH, max((steps[-1][0] for steps in given), default=0)
+    allowed = needed(limit, windows[-1])
     while apart and len(chosen) < (most_schedules or _MOST_SCHEDULES):
-        worth, steps = max(
-            (_worth(pairs, contending) / _cost(steps, most_ns), steps)
+        _, worth, steps = max(
+            (worth / _cost(steps, allowed, latest_ns), worth, steps)
             for steps, pairs in apart.items()
+            for worth in (_worth(pairs, contending),)
         )
-        if (worth := worth * _cost(steps, most_ns)) < least:
+        if worth < least:
             break
+        latest_ns = max(latest_ns, steps[-1][0])
         least = max(
             least, worth * (_LEAST_SHARE if limit > _FEW and most_ns < _LONG_NS else _PATIENT)
         )
@@ -151,17 +156,21 @@ def _within(steps: Steps, other: Steps) -> bool:
     return steps != other and steps[0] == other[0] and {*steps} < {*other}
 
 
-def _cost(steps: Steps, most_ns: int) -> float:
-    return sum(count for _, count in steps) + 3 + 8 * steps[-1][0] / most_ns
+def _cost(steps: Steps, allowed: Budget, latest_ns: int) -> float:
+    """The requests, and what the round takes longer for it, as naming may take of both."""
+    longer = max(0, steps[-1][0] - latest_ns) / allowed.time_ns
+    return sum(count for _, count in steps) + 3 + allowed.requests * longer
 
 
 def _worth(pairs: Iterable[tuple[int, int]], contending: Sequence[Contender]) -> float:
-    return sum(
-        contending[one].weight
-        * contending[two].weight
-        * (1 if contending[one].family is not contending[two].family else _SAME_FAMILY)
-        for one, two in pairs
-    )
+    return sum(_weight(contending[one], contending[two]) for one, two in pairs)
+
+
+def _weight(one: Contender, two: Contender) -> float:
+    """The worth of telling two apart: families that only their windows tell apart now may have the same."""
+    first_ns, second_ns = _window(one), _window(two)
+    same = one.family is two.family or _CLOSE * abs(first_ns - second_ns) > first_ns
+    return one.weight * two.weight * (_SAME_FAMILY if same else 1)
 
 
 def _apart(
@@ -185,10 +194,16 @@ def _apart(
     }
 
 
-def _windows(contending: Sequence[Contender], limit: int) -> list[int]:
-    """Some of the times after which everything may be back, evenly among the contenders."""
-    times = {point.low_ns * (limit if family.refills else 1) for family, point, *_ in contending}
-    return spread(sorted(times), _SCALES)
+def _windows(contending: Sequence[Contender], most_ns: int) -> list[int]:
+    """Some of the times after which everything may be back, evenly among those that there is time for."""
+    times = sorted({_window(each) for each in contending})
+    times = [time_ns for time_ns in times if time_ns <= most_ns] or times[:1]
+    return [times[len(times) * part // (2 * _SCALES)] for part in range(1, 2 * _SCALES, 2)]
+
+
+def _window(one: Contender) -> int:
+    """The time after which everything is back."""
+    return one.point.low_ns * (one.point.limit if one.family.refills else 1)
 
 
 def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: int) -> list[int]:

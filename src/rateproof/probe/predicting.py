@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, takewhile
 from random import Random
 
-from rateproof.probe.confirmation import BOXES, EXCLUDING, Confirmation, alone, rivals
+from rateproof.probe.confirmation import BOXES, EXCLUDING, Confirmation, rivals
 from rateproof.probe.family import LimiterFamily, admissions, explains
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, RoundBounds, disjoint, random_schedules
@@ -14,7 +14,8 @@ from rateproof.probe.standing_keys import edges as edges_of
 
 _DRAWN, _POLLED = 24, 6
 _SLOW_NS = 5_000_000_000
-_LONG_NS = 12_000_000_000  # a round for which waiting for another costs more than a key
+_LONG_NS, _CHEAP = 12_000_000_000, 3
+"""A round for which waiting for another costs more than a key, and a limit for which a shorter one does."""
 
 _Rival = tuple[LimiterFamily, Box]
 _Told = tuple[int, set[_Rival]]
@@ -30,7 +31,7 @@ def schedules_for(
     *,
     edges_wanted: int,
     missing: int,
-    predictable: bool,
+    excluding: int,
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -42,7 +43,7 @@ def schedules_for(
         first: the keys that come before any other.
         edges_wanted: how often it is to be foretold closely when a key comes back.
         missing: how many predictions are.
-        predictable: they are made in this round; else what is possible beside it comes first.
+        excluding: keys for each rival; less than a name takes, one for each; at 0, only for what is possible still.
     """
     limit, window_ns = kind.limit, kind.whole_ns
     start_ns, width_ns, most_requests, most_ns = room
@@ -61,7 +62,6 @@ def schedules_for(
         _reopened(limit, window_ns),
         _halves(limit, window_ns),
     ]
-    only = alone(proof, left)
     proof.alike = []  # what looked the same before may not, now that more is known
     told = _told(proof, left, kind, [*chosen, *drawn], start_ns=start_ns, width_ns=width_ns)
     possible = {rival for _, apart in told.values() for rival in apart}
@@ -72,11 +72,13 @@ def schedules_for(
         and not possible >= {(family, box) for box in boxes}
         and _as_long(left, kind, family)
     ]
-    more = EXCLUDING + (most_ns > _LONG_NS)  # some tell less than they promise
+    # Some tell less than they promise.
+    dear = most_ns > (_LONG_NS if limit > _CHEAP else _SLOW_NS)
+    more = EXCLUDING + dear
     need = {rival: more - proof.excluded[rival[0]] for rival in possible}
-    if not only:
-        need = {rival: 1 for rival in possible if rival[0] in left.boxes or predictable}
-    if not predictable:
+    if excluding < EXCLUDING:
+        need = {rival: 1 for rival in possible if rival[0] in left.boxes or excluding}
+    if not excluding:
         missing = 0
     else:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]

@@ -10,9 +10,13 @@ from rateproof.probe.seen import Steps
 from rateproof.units import SECOND_NS
 
 _STILL = 2
-_FEW_LEFT = 3  # families: predictions of one tell it from the others
+_FEW_LEFT, _AGREED = 3, 2
+"""Families of which predictions of one tell it from the others; times a window in which all are."""
+_CONFIRMING, _GUESSING = 4.5, 6.5
+"""Windows of the time that naming takes, for predictions of one of few; where those of one may be wrong."""
 _PLENTY, _ROUND = 12, 4
 """Requests for each of the limit: left where two keys are sent for one, and of a round."""
+_FIRST = 2  # keys of the first round: a clock's window may be much longer than it seems
 _SAVING, _LONGER = 2.125, 3
 """Recoveries that a key idles at first, for two and a little; times as long, each time."""
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
@@ -21,7 +25,6 @@ _KEPT = 3  # windows, for predictions
 _BESIDE = 2  # requests for each of the limit: other keys of the same round
 _REFUTED, _STANDING = 0.45, 0.85
 """Of the requests that naming takes: so many until the rest is left to predictions, and to the key."""
-_SOON, _AGREED = 0.3, 2  # the same of the time, where the windows that are left are about as long
 
 
 class Refutation:
@@ -43,10 +46,10 @@ class Refutation:
         while left.boxes and (len(known) < _STILL or known[-_STILL:] != [known_of(left)] * _STILL):
             spare_ns = self._spending.end_ns - sender.now_ns() - lead_ns
             saving = self._saving(left, spare_ns)
-            few = len(left.boxes) <= _FEW_LEFT and left.kinds()[0].close
-            one = len(left.kinds()) == 1 and not course.shared
-            few |= one or (self._rounds.stood(left.kinds()[0]) and took_ns > _SLOW_NS)
-            if known and few and not saving:
+            likeliest, *others = left.kinds()
+            few = len(left.boxes) <= _FEW_LEFT and likeliest.close
+            few |= self._rounds.stood(likeliest) and took_ns > _SLOW_NS
+            if known and not others and not course.shared and not saving:
                 break
             now_ns = sender.now_ns()
             start_ns = now_ns + lead_ns
@@ -58,9 +61,10 @@ class Refutation:
             most_ns = max(LEAST_ROUND_NS, longer * 9 * window_ns // 4)
             if not known:  # denials may have put it off
                 most_ns = min(most_ns, max(LEAST_ROUND_NS, 5 * took_ns // 4))
-            agreed = windows[-1] < _AGREED * windows[0]
-            late = self._spending.late(_SOON if agreed else 1, course.limit, window_ns)
-            if known and late and not saving:
+            few |= windows[-1] < _AGREED * windows[0]
+            kept = _GUESSING if self._rounds.plenty(course.limit) else _CONFIRMING
+            kept_ns = int(kept * window_ns) * few
+            if known and self._spending.late(course.limit, window_ns, kept_ns) and not saving:
                 break
             standing = self._standing_of(left.kinds(), spare_ns) if known else []
             kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
@@ -73,7 +77,7 @@ class Refutation:
                     min(self._rounds.spare(_REFUTED), 64 + _ROUND * course.limit),
                     min(most_ns, slowest_ns, spare_ns - kept_ns),
                 ),
-                most_schedules=1 if course.shared else None,
+                most_schedules=1 if course.shared else None if known else _FIRST,
                 times=1 + (self._rounds.spare(_REFUTED) > _PLENTY * course.limit),
                 given=standing,
             )

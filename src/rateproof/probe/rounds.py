@@ -9,13 +9,14 @@ from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import History, Seen, Steps, volleys
 from rateproof.probe.sending import Sender
-from rateproof.probe.standing_keys import always
+from rateproof.probe.standing_keys import LATE, always
 from rateproof.units import SECOND_NS
 
 LEAD_NS = 150_000_000
 LEAST_ROUND_NS = 3 * SECOND_NS // 2
 NEARLY = 1.25
 """Between the bounds of a window for which keys are sent that every name has to stand."""
+_GUESSED, _GUESSED_EACH = 100, 24  # requests of a round for a guess, and for each of the limit
 _WHOLE = 2  # windows after which a count that all share is whole
 
 
@@ -53,6 +54,10 @@ class Rounds:
     def spare(self, share: float) -> int:
         """The requests that are left of a share of what naming the limit takes."""
         return self.spending.spare(share, max(self.course.limit, self.recovery.saved))
+
+    def plenty(self, limit: int) -> bool:
+        """Tell if predictions of a limiter may be wrong, and there are requests for those of another."""
+        return self.spare(1) > _GUESSED + _GUESSED_EACH * limit
 
     def more(self) -> bool:
         """Go beyond what naming takes; False if the budget has no more."""
@@ -124,7 +129,9 @@ class Rounds:
         return [
             (number, steps)
             for number, steps in enumerate(always(kind))
-            if number not in self.standing or not serves(self.standing[number], kind)
+            if (sent := self.standing.get(number)) is None
+            or not serves(sent, kind)
+            or (number == LATE and sent.family.forgets != kind.family.forgets)
         ]
 
     def stood(self, kind: Kind) -> bool:
@@ -138,11 +145,10 @@ class Rounds:
 
 def serves(sent: Kind, kind: Kind) -> bool:
     """Tell if keys that were sent for one limiter say as much of another."""
-    whole_ns = kind.middle_ns
-    return (sent.limit, sent.family.forgets) == (
-        kind.limit,
-        kind.family.forgets,
-    ) and 87 * whole_ns < 100 * sent.whole_ns < 125 * whole_ns
+    return (
+        sent.limit == kind.limit
+        and 87 * kind.middle_ns < 100 * sent.whole_ns < 125 * kind.middle_ns
+    )
 
 
 def known_of(left: Hypotheses) -> list[tuple[str, int, int, int]]:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from random import Random
 
 from rateproof.probe.block_length import LONGEST, enough_gaps
+from rateproof.probe.family import admissions
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
 from rateproof.probe.seen import Steps
@@ -13,10 +14,11 @@ from rateproof.units import SECOND_NS
 BUSY = 3
 """Fillings of a key that is busy, one after the other; more where they cost little."""
 _BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24
+LATE = 1  # the place of the one that is late, or idle, among those that every name has to stand
 FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
-_CHEAP = 60  # requests, for more keys
+_CHEAP = 30  # requests, for more keys
 _LOOKED_AT = 6
 _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
@@ -86,7 +88,10 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     margin_ns = _margin(kind, 200) + width_ns
     early_ns = back_ns[0] - _margin(kind, 200) - min(width_ns, kind.interval_ns)
     late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
-    chosen: list[Steps] = [((0, limit), (early_ns, 1), (late_ns, more))]
+    denied: Steps = ((0, limit), (early_ns, 1))
+    again = kind.family.other == "phase"  # the next key asks for all that is back
+    late = 1 if again or _full(kind, start_ns, (*denied, (late_ns, 1))) else more
+    chosen: list[Steps] = [(*denied, (late_ns, late))]
     if kind.family.other == "phase":  # it begins anew where it is not full, too
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
@@ -107,10 +112,18 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         busy: Steps = ((0, limit), *row, (again_ns, more))
         if kind.timeless:
             busy = (*busy, (again_ns + early_ns, 1), (again_ns + late_ns, more))
+            del chosen[0]  # what that asks, this one does the second time
         chosen.append(busy)
     if not all(map(_in_order, chosen)):  # answers take as long as what comes back
         return []
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _full(kind: Kind, start_ns: int, steps: Steps) -> bool:
+    """Tell if the last request is denied, whatever was decided before."""
+    absolute = [(start_ns + at_ns, count) for at_ns, count in steps]
+    point = kind.boxes[0].point()
+    return (0,) in admissions(kind.family, point, absolute)[len(steps) - 1 :]
 
 
 def _in_order(steps: Steps) -> bool:
@@ -147,16 +160,17 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         ):
             return chosen
         low_ns, high_ns = back_ns
-        step_ns = max((high_ns - low_ns) // (_POLLS + 1), width_ns)
-        instants = [shift + at_ns for at_ns in range(low_ns + step_ns, high_ns, step_ns)]
         denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.fresh),))
-        if denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED:
+        once = denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED
+        most = min(_POLLS, (high_ns - low_ns - 1) // width_ns)
+        if not once:
+            most = max(_KEYS, min(most, _CHEAP // kind.fresh))
+        step_ns = (high_ns - low_ns) // (most + 1)
+        instants = [shift + low_ns + step_ns * n for n in range(1, most + 1)]
+        if once:
             chosen.append(((shift, kind.fresh), *((at_ns, 1) for at_ns in instants)))
         else:
-            chosen += [
-                ((shift, kind.fresh), (at_ns, 1))
-                for at_ns in spread(instants, max(_KEYS, _CHEAP // kind.fresh))
-            ]
+            chosen += [((shift, kind.fresh), (at_ns, 1)) for at_ns in instants]
     return chosen
 
 

@@ -57,17 +57,19 @@ def test_limit_window_and_family_are_named(name, simulated):
     ("name", "limit", "window_ns"),
     [
         ("token-bucket", 2, S // 5),
+        ("sliding-log", 1, 5 * S),
         pytest.param("first-hit-window", 17, S, marks=pytest.mark.slow),
         pytest.param("sliding-log", 20, 5 * S, marks=pytest.mark.slow),
     ],
 )
-def test_a_name_takes_no_more_requests_than_it_may(name, limit, window_ns, simulated):
-    """The rate from what comes back in all, the burst from longer idle times, an edge from many polls."""
+def test_a_name_takes_no_more_requests_and_time_than_it_may(name, limit, window_ns, simulated):
+    """The rate from what comes back in all, an edge from many polls, what a key saves once its window is known."""
     limiter = simulated.make(name, limit, window_ns)
     course, sender = _course(simulated, limiter, seed=1, took_ns=(2 * MS, 10 * MS))
     kind = named_kind(course)
     assert (kind.family.name, kind.limit) == (name, limit)
     assert sender.requests <= needed(limit).requests
+    assert sender.now_ns() - BEGIN_NS <= needed(limit, window_ns).time_ns
 
 
 def test_a_bucket_that_saved_all_of_an_idle_time_is_not_named(simulated):

@@ -1,6 +1,7 @@
 """The keys that every name has to stand: who answers them as a policy would, on simulated limiters."""
 
 import random
+from math import isqrt
 
 import pytest
 from proving import simulated
@@ -10,7 +11,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Box, volleys, widened
-from rateproof.probe.standing_keys import always, closely
+from rateproof.probe.standing_keys import always, closely, measuring
 from rateproof.simulate.behaviours.schedule import Schedule
 
 MS, S = 1_000_000, 1_000_000_000
@@ -116,3 +117,13 @@ def test_when_a_block_ends_is_foretold_and_not_only_how_it_may_have_been():
     ]
     assert len(once) == 2
     assert _unexplained(shorter, kind, once[:1]) == 1
+
+
+def test_keys_that_are_asked_once_each_divide_the_time_in_which_they_come_back_evenly():
+    """Of a window that denials push on: three keys leave a quarter of what was possible."""
+    family = OF["window that each request pushes on"]
+    kind = Kind(family, 30, S, 2 * S, [Box(30, S, 3 * S // 2), Box(30, 3 * S // 2, 2 * S)])
+    asked = [steps[-1][0] for steps in measuring(kind, BEGIN_NS, WIDTH_NS)]
+    least_ns, most_ns = (isqrt(box.low_ns * box.high_ns) for box in kind.boxes)
+    quarters = [least_ns + (most_ns - least_ns) * n // 4 for n in (1, 2, 3)]
+    assert asked == pytest.approx(quarters, abs=5 * MS)

@@ -14,11 +14,6 @@ const LARGE: usize = 1 << 20;
 /// Kind, nanoseconds of its unit, what follows it.
 type StepFigures = (String, i64, Vec<u8>);
 
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<AccessScanner>()
-}
-
 /// Runs a format on the lines of an access log; see `rateproof.events.access_logs`.
 #[pyclass(module = "rateproof._native")]
 pub struct AccessScanner {

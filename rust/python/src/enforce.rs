@@ -131,7 +131,7 @@ type Ruling = (bool, Vec<Told>, bool);
 /// told, changing nothing.
 #[pyfunction]
 #[pyo3(signature = (tables, key, cost, now_ns, charge=true))]
-fn hit_all(
+pub fn hit_all(
     tables: Vec<PyRef<'_, Table>>,
     key: &Bound<'_, PyBytes>,
     cost: &Bound<'_, PyAny>,
@@ -234,10 +234,4 @@ fn whole(value: &Bound<'_, PyAny>, name: &str, most: u64) -> PyResult<u64> {
 pub(crate) fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
     let class = format!("{:?}", error.kind);
     raise(py, &class, &error.message, Some(&error.hint))
-}
-
-/// Adds this file's classes to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Table>()?;
-    module.add_function(wrap_pyfunction!(hit_all, module)?)
 }

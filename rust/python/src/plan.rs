@@ -22,18 +22,10 @@ type Bound_<'py> = pyo3::Bound<'py, PyBytes>;
 /// Code, requests, user agents, paths, the first and the last instant, bounds of each question.
 type Told = (i32, usize, usize, usize, i64, i64, Vec<(usize, usize)>);
 
-/// Adds this file's classes to the module.
-pub fn register(module: &pyo3::Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Partitions>()?;
-    module.add_class::<Traffic>()?;
-    module.add_function(wrap_pyfunction!(summed, module)?)?;
-    module.add_function(wrap_pyfunction!(request_widths, module)?)
-}
-
 /// The width of each request, as `Traffic` takes it, from its instants and its status; the earliest
 /// and the latest instant of all, where there are requests.
 #[pyfunction]
-fn request_widths<'py>(
+pub fn request_widths<'py>(
     py: Python<'py>,
     sent_ns: &[u8],
     received_ns: &[u8],
@@ -58,7 +50,7 @@ fn request_widths<'py>(
 
 /// The sums of rows of numbers of the same length, place by place.
 #[pyfunction]
-fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
+pub fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
     let mut sums = vec![0_i64; rows.first().map_or(0, |row| row.len() / size_of::<i64>())];
     for row in &rows {
         for (sum, number) in sums.iter_mut().zip(numbers(row, i64::from_ne_bytes)) {

@@ -20,11 +20,6 @@ use rateproof_simulate::tls::{client_config, server_name};
 
 use crate::errors::raise;
 
-/// Adds this file's classes to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Engine>()
-}
-
 /// Certificate authorities (None: the system's), whether to go without proof, the server's name.
 type Tls = (Option<PathBuf>, bool, String);
 
@@ -90,7 +85,7 @@ fn told<'py, T: FromPyObjectOwned<'py>>(run: &Bound<'py, PyDict>, name: &str) ->
 
 /// A run that goes on, or a shard of one.
 #[pyclass(module = "rateproof._native", frozen)]
-struct Engine {
+pub struct Engine {
     engine: engine::Engine,
     /// Number of its shard.
     shard: u32,

@@ -21,7 +21,6 @@ __all__ = [
     "Denials",
     "Engine",
     "HotLimiter",
-    "Partitions",
     "Table",
     "Tally",
     "Traffic",
@@ -37,6 +36,7 @@ __all__ = [
     "first_short",
     "hit_all",
     "natively",
+    "parted",
     "parts_by_time",
     "parts_of",
     "program_trace",
@@ -149,16 +149,6 @@ class AccessScanner:
     def held(self) -> int: ...
     def take(self, keep: bool) -> _Scanned: ...
 
-# Rows of columns of these widths, parted by their codes (int32): see `events.partitions`.
-@final
-class Partitions:
-    def __new__(
-        cls, folder: str, parts: int, widths: Sequence[int], most_bytes: int
-    ) -> Partitions: ...
-    def add(self, codes: bytes, columns: Sequence[bytes]) -> None: ...
-    def rows(self) -> list[int]: ...
-    def read(self, part: int) -> bytes: ...
-
 # Of a quota: limit, lag, and its window at the least and at the most; or burst, -1, and the time
 # of a token at the least and at the most. See `plan.bounds` and `rust/plan`.
 _Gate: TypeAlias = tuple[int, int, int, int]
@@ -183,6 +173,9 @@ class Traffic:
     def retries(self, policies: Sequence[Sequence[_Gate]]) -> list[tuple[int, int]]: ...
 
 def summed(rows: Sequence[bytes]) -> bytes: ...
+
+# Codes (int32), and the columns of `plan.traffic.Partitions`: the rows of each part.
+def parted(codes: bytes, columns: Sequence[bytes], parts: int) -> list[bytes]: ...
 def request_widths(
     sent_ns: bytes, received_ns: bytes, status: bytes, unseen: Sequence[int]
 ) -> tuple[bytes, int | None, int | None]: ...

@@ -45,7 +45,7 @@ mod _native {
         denials::Denials,
         enforce::{Table, hit_all},
         limiter::{HotLimiter, natively},
-        plan::{Partitions, Traffic, request_widths, summed},
+        plan::{Traffic, parted, request_widths, summed},
         program::program_trace,
         prove::feasible,
         screen::rows_of,

@@ -1,15 +1,11 @@
-//! Plans for Python: rows parted by key, and what limits would have done to them.
+//! Plans for Python: requests parted by key, and what limits would have done to them.
 
-use std::path::PathBuf;
-
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use rateproof_access::Partitions as Parts;
 use rateproof_plan::{
     Bound, Client, Gate, Gates, Outcome, Peaks, Replay, Request, Traffic as Requests, distinct,
-    peaks, places, retries,
+    parted as requests_parted, peaks, places, retries,
 };
 
 use crate::access::column;
@@ -60,39 +56,29 @@ pub fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
     column(py, &sums)
 }
 
-/// Rows parted by their code; see `rateproof.events.partitions`.
-#[pyclass(module = "rateproof._native")]
-pub struct Partitions {
-    parts: Parts,
-}
-
-#[pymethods]
-impl Partitions {
-    #[new]
-    fn new(folder: PathBuf, parts: usize, widths: Vec<usize>, most_bytes: usize) -> Self {
-        Self {
-            parts: Parts::new(folder, parts, &widths, most_bytes),
-        }
-    }
-
-    /// Adds rows.
-    fn add(&mut self, py: Python<'_>, codes: &[u8], columns: Vec<PyBackedBytes>) -> PyResult<()> {
-        let codes: Vec<i32> = numbers(codes, i32::from_ne_bytes).collect();
-        let columns: Vec<&[u8]> = columns.iter().map(|one| &one[..]).collect();
-        py.detach(|| self.parts.add(&codes, &columns))
-            .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
-    }
-
-    /// Rows of each part.
-    fn rows(&self) -> Vec<usize> {
-        self.parts.rows().collect()
-    }
-
-    /// The rows of a part, one after the other: each its code and then its columns.
-    fn read<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Bound_<'py>> {
-        let rows = py.detach(|| self.parts.read(part))?;
-        Ok(PyBytes::new(py, &rows))
-    }
+/// Requests as rows, in so many parts by their codes; see `rateproof.plan.traffic`.
+#[pyfunction]
+pub fn parted<'py>(
+    py: Python<'py>,
+    codes: &[u8],
+    columns: [PyBackedBytes; 4],
+    parts: usize,
+) -> Vec<Bound_<'py>> {
+    let [sent, widths, agents, paths] = &columns;
+    let rows = py.detach(|| {
+        let hashes = numbers(agents, u32::from_ne_bytes).zip(numbers(paths, u32::from_ne_bytes));
+        let times = numbers(sent, i64::from_ne_bytes).zip(numbers(widths, u32::from_ne_bytes));
+        let rows = numbers(codes, i32::from_ne_bytes).zip(times).zip(hashes);
+        let requests = rows.map(|((code, (sent_ns, width)), (agent, path))| Request {
+            code,
+            sent_ns,
+            width,
+            agent,
+            path,
+        });
+        requests_parted(requests, parts)
+    });
+    rows.iter().map(|rows| PyBytes::new(py, rows)).collect()
 }
 
 /// The requests of some keys; see `rateproof.plan`.

@@ -5,7 +5,8 @@
 The load has one processor, whoever serves another; 10,000 keys, which are all denied or all admitted.
 `http` is wrk with 64 connections, against nginx `limit_req`; `resp` is redis-benchmark with 50, against INCR
 of Redis and throttlecrab, unpipelined and 16 commands at a time; `rls` is h2load with 64
-streams of gRPC; `envoy` is Envoy's p99 at 2,000 requests a second, asking the service and not; `threads` is the
+streams of gRPC; `envoy` is Envoy's p99 at 2,000 requests a second, asking the service, a
+server that decides nothing, and nobody; `threads` is the
 service on two processors.
 Prints one JSON object a line: name, value, unit, peer, ratio, wanted; the first says the machine and
 the method. Whoever is measured has a turn in each round, in an order that rotates; medians throughout. Beside
@@ -15,8 +16,9 @@ A peer that is missing is named on stderr.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
+from typing import TypeVar
 
 from enforcing.measuring import Figure, figure, ratios
 from serving import envoy as gateway
@@ -27,6 +29,7 @@ from simulating.machine import LOAD, SERVER, describe, told
 from simulating.programs import Missing
 
 OURS = "rateproof service"
+Who = TypeVar("Who")
 
 
 def main() -> None:
@@ -92,19 +95,29 @@ def rls(rounds: int, seconds: int) -> Iterator[Figure]:
 
 
 def envoy(rounds: int, seconds: int) -> Iterator[Figure]:
-    """The 99th percentile that Envoy's question to the service adds, at 2,000 requests a second."""
+    """The 99th percentile that a question adds to Envoy's, at 2,000 requests a second.
+
+    It is asked of the service, and of a server that decides nothing: what that adds is Envoy's own.
+    """
     with (
         Service(rules=gateway.RULES) as ours,
+        gateway.Yes() as yes,
         Nginx() as page,
         gateway.Envoy(page.http, ours.rls, asks=True) as asking,
+        gateway.Envoy(page.http, yes.http, asks=True) as nothing,
         gateway.Envoy(page.http, ours.rls, asks=False) as silent,
     ):
-        found = [
-            [each.p99_ms("/admitted", seconds) for each in (asking, silent)] for _ in range(rounds)
-        ]
-        added = median(asked - alone for asked, alone in found)
-        yield figure("Envoy's p99", median(asked for asked, _ in found), "ms")
-        yield figure("Envoy's p99, added by the service", added, "ms", wanted="<= 1")
+        found: dict[gateway.Envoy, list[float]] = {asking: [], nothing: [], silent: []}
+        for number in range(rounds):
+            for each in rotated([*found], number):
+                found[each].append(each.p99_ms("/admitted", seconds))
+        yield figure("Envoy's p99", median(found[asking]), "ms")
+        for who, of, wanted in (
+            ("the service", asking, "<= 1"),
+            ("what decides nothing", nothing, None),
+        ):
+            added = median(a - b for a, b in zip(found[of], found[silent], strict=True))
+            yield figure(f"Envoy's p99, added by {who}", added, "ms", wanted=wanted)
 
 
 def threads(rounds: int, seconds: int) -> Iterator[Figure]:
@@ -132,6 +145,12 @@ PARTS: dict[str, Callable[[int, int], Iterator[Figure]]] = {
 }
 
 
+def rotated(each: list[Who], number: int) -> list[Who]:
+    """The order of a round."""
+    first = number % len(each)
+    return [*each[first:], *each[:first]]
+
+
 def in_turn(loads: dict[str, Load], rounds: int, seconds: int) -> dict[str, list[Turn]]:
     """A turn of each in each round, after one that nobody counts."""
     turns: dict[str, list[Turn]] = {name: [] for name in loads}
@@ -139,14 +158,13 @@ def in_turn(loads: dict[str, Load], rounds: int, seconds: int) -> dict[str, list
     for name in names:
         loads[name].turn(1)
     for number in range(rounds):
-        first = number % len(names)
-        for name in (*names[first:], *names[:first]):
+        for name in rotated(names, number):
             turns[name].append(loads[name].turn(seconds))
     return turns
 
 
 def compared(
-    what: str, turns: dict[str, list[Turn]], wanted: dict[str, str | None]
+    what: str, turns: dict[str, list[Turn]], wanted: Mapping[str, str | None]
 ) -> Iterator[Figure]:
     """Rates of ours beside those of each peer, and the processor time of a request."""
     mine = turns[OURS]

@@ -8,7 +8,7 @@ from pathlib import Path
 from ports import free_port
 from simulating.programs import Missing, program, run
 
-from serving.servers import Server
+from serving.servers import Nginx, Server
 
 RECIPE = Path(__file__).parents[2] / "examples/gateways/envoy-ratelimit.yaml"
 RULES = """
@@ -18,6 +18,23 @@ descriptors:
   rate_limit: {unit: hour, requests_per_unit: 1000000000}
 """
 _RATE = 2_000
+_ASKED = "envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+_YES = """
+  default_type application/grpc; open_file_cache max=10;
+  server {{
+    listen 127.0.0.1:{port} http2 backlog=4096; root {folder};
+    location / {{ error_page 405 =200 /yes; }}
+    location = /yes {{ add_trailer grpc-status 0; }}
+  }}
+"""
+
+
+class Yes(Nginx):
+    """A rate limit service that decides nothing: whatever it is asked, a file says OK."""
+
+    def __init__(self) -> None:
+        answer = bytes([0, 0, 0, 0, 2, 8, 1])  # a message of two bytes: overall_code = OK
+        super().__init__(_YES, {_ASKED: b"a file cannot be posted to", "yes": answer})
 
 
 class Envoy(Server):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -22,13 +23,17 @@ key = "query:id"
 policy = "token-bucket 1000000000 per hour"
 key = "query:id"
 """
-NGINX = """
+_NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log stderr crit;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   keepalive_requests 1000000000; keepalive_timeout 3600s;
+  {server}
+}}
+"""
+LIMITING = """
   limit_req_zone $arg_id zone=denied:16m rate=1r/m;
   limit_req_zone $arg_id zone=admitted:16m rate=1000000r/s;
   limit_req_status 429; limit_req_log_level info;
@@ -37,7 +42,6 @@ http {{
     location = /denied {{ limit_req zone=denied; empty_gif; }}
     location = /admitted {{ limit_req zone=admitted burst=1000000 nodelay; empty_gif; }}
   }}
-}}
 """
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -104,16 +108,25 @@ class Service(Server):
 
 
 class Nginx(Server):
-    """One worker of nginx that limits."""
+    """One worker of nginx.
 
-    def __init__(self) -> None:
+    Args:
+        server: its settings, of `port` and `folder`.
+        files: by their path, what is in its folder.
+    """
+
+    def __init__(self, server: str = LIMITING, files: Mapping[str, bytes] | None = None) -> None:
         path = program("nginx", "apt install nginx")
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         folder.chmod(0o755)
+        for name, content in (files or {}).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
         port = free_port()
         settings = folder / "nginx.conf"
-        settings.write_text(NGINX.format(folder=folder, port=port), encoding="ascii")
+        own = server.format(folder=folder, port=port)
+        settings.write_text(_NGINX.format(folder=folder, server=own), encoding="ascii")
         super().__init__(path, "-c", str(settings), ports=(port,))
 
     def stop(self) -> None:

@@ -69,26 +69,6 @@ impl Table {
         self.0.capacity()
     }
 
-    /// Takes `cost` admissions of `key`, all or none.
-    fn hit(
-        &self,
-        key: &Bound<'_, PyBytes>,
-        cost: &Bound<'_, PyAny>,
-        now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Told> {
-        Ok(asked(&[&self.0], Ask::Hit, key, cost, now_ns)?.1[0])
-    }
-
-    /// The answer that a hit would get, changing nothing.
-    fn peek(
-        &self,
-        key: &Bound<'_, PyBytes>,
-        cost: &Bound<'_, PyAny>,
-        now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Told> {
-        Ok(asked(&[&self.0], Ask::Peek, key, cost, now_ns)?.1[0])
-    }
-
     /// Frees the whole quota of `key`.
     fn reset(&self, key: &Bound<'_, PyBytes>) -> PyResult<()> {
         let bytes = key.as_bytes();
@@ -124,11 +104,9 @@ impl Table {
     }
 }
 
-/// True if all tables admit, each quota's answer, and whether these are for want of the lock.
-type Ruling = (bool, Vec<Told>, bool);
-
 /// Takes `cost` admissions of `key` in every table, or in none; `charge` false: what that would be
-/// told, changing nothing.
+/// told, changing nothing. True if all tables admit, each quota's answer, and whether these are for
+/// want of the lock.
 #[pyfunction]
 #[pyo3(signature = (tables, key, cost, now_ns, charge=true))]
 pub fn hit_all(
@@ -137,24 +115,14 @@ pub fn hit_all(
     cost: &Bound<'_, PyAny>,
     now_ns: Option<&Bound<'_, PyAny>>,
     charge: bool,
-) -> PyResult<Ruling> {
+) -> PyResult<(bool, Vec<Told>, bool)> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
     let ask = if charge { Ask::Hit } else { Ask::Peek };
-    asked(&tables, ask, key, cost, now_ns)
-}
-
-fn asked(
-    tables: &[&core::Table],
-    ask: Ask,
-    key: &Bound<'_, PyBytes>,
-    cost: &Bound<'_, PyAny>,
-    now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Ruling> {
     let least = tables.iter().map(|table| table.quota().burst).min();
     let (cost, now_ns) = (whole(cost, "cost", least.unwrap_or(1))?, reading(now_ns)?);
     let bytes = key.as_bytes();
     let answers = patiently(key.py(), |patience| {
-        ask.of(tables, bytes, cost, now_ns, patience)
+        ask.of(&tables, bytes, cost, now_ns, patience)
     })?;
     Ok(match answers {
         Some((admitted, answers)) => (admitted, answers.iter().map(told).collect(), false),

@@ -148,7 +148,8 @@ impl Traffic {
         let found = py.detach(|| {
             let mut sums = vec![(Outcome::default(), Outcome::default()); policies.len()];
             let mut rows = vec![vec![0_i64; bins]; policies.len()];
-            self.each(&policies, |_, at, outcome, times| {
+            let everyone = |_| true;
+            self.among(everyone, &policies, |_, at, outcome, times| {
                 let (requests, clients) = &mut sums[at];
                 requests.least += outcome.least;
                 requests.most += outcome.most;
@@ -230,14 +231,6 @@ impl Traffic {
 }
 
 impl Traffic {
-    fn each(
-        &self,
-        policies: &[Vec<Gate>],
-        tell: impl FnMut(Client<'_>, usize, Outcome, &mut Vec<i64>),
-    ) {
-        self.among(|_| true, policies, tell);
-    }
-
     /// Replays each key under each policy that may reject anything of it.
     fn among(
         &self,

@@ -170,19 +170,19 @@ except StoreError as error:
 def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
     table = sliding_log(path, 2, HOUR_NS, 100)
 
-    def hit(table, now_ns):
+    def admits(table, now_ns):
         return hit(table, b"a", 1, now_ns)[0]
 
-    assert hit(table, 0)
+    assert admits(table, 0)
     path.unlink()
     other = sliding_log(path, 2, HOUR_NS, 100) if remade else None
-    assert [hit(table, SECOND_NS - 1) for _ in range(2)] == [True, False]
+    assert [admits(table, SECOND_NS - 1) for _ in range(2)] == [True, False]
     if other is not None:
-        assert hit(other, SECOND_NS - 1)
-    assert hit(table, SECOND_NS)
-    left = [hit(sliding_log(path, 2, HOUR_NS, 100), SECOND_NS) for _ in range(2)]
+        assert admits(other, SECOND_NS - 1)
+    assert admits(table, SECOND_NS)
+    left = [admits(sliding_log(path, 2, HOUR_NS, 100), SECOND_NS) for _ in range(2)]
     assert left == ([False, False] if remade else [True, False])
-    assert not hit(table, SECOND_NS)
+    assert not admits(table, SECOND_NS)
 
 
 def test_a_table_whose_folder_is_gone_makes_it_again_for_its_user_alone(tmp_path):
@@ -231,11 +231,10 @@ def test_a_peek_sees_the_table_that_came_in_place_of_a_deleted_one(path):
     assert peek(table, b"a", 1, SECOND_NS)[2] == 2
 
 
-@pytest.mark.parametrize("asked", ["hit", "peek"])
-def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, asked):
+@pytest.mark.parametrize("ask", [hit, peek])
+def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, ask):
     table = sliding_log(path, 5, HOUR_NS, 100)
-    ask = getattr(table, asked)
-    ask(b"a", 1, 0)
+    ask(table, b"a", 1, 0)
     path.unlink()
     path.touch(mode=0o600)
     beats, over = [], threading.Event()
@@ -249,11 +248,11 @@ def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, ask
         pool.submit(beat)
         start = time.monotonic()
         with pytest.raises(StoreError, match=r"was deleted while .*: another process opens it"):
-            ask(b"a", 1, SECOND_NS)
+            ask(table, b"a", 1, SECOND_NS)
         end = time.monotonic()
     assert end - start < 5
     assert any(start < beat < end for beat in beats), "no other thread ran meanwhile"
-    assert ask(b"a", 1, SECOND_NS)[0]
+    assert ask(table, b"a", 1, SECOND_NS)[0]
 
 
 REMOVER = """

@@ -126,7 +126,7 @@ def follow(quota, calls, keys, start):
             table.reset(name)
             rules.states.pop(name, None)
             continue
-        told = getattr(table, what)(name, cost, now_ns)
+        told = (hit if what == "hit" else peek)(table, name, cost, now_ns)
         assert told == rules.answer(name, cost, now_ns, take=what == "hit")
         live, places = table.census(now_ns)
         held = (rules.reset_ns(state, now_ns) > 0 for state in rules.states.values())

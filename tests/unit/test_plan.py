@@ -228,7 +228,7 @@ def test_a_full_disk_is_told(log, capsys, monkeypatch):
     monkeypatch.setattr(SpooledTemporaryFile, "rollover", full)
     init = Partitions.__init__
     monkeypatch.setattr(Partitions, "__init__", lambda self: init(self, most_bytes=1))
-    assert main(["plan", str(log)]) == 73
+    assert main(["plan", str(log), "--format", FORMAT]) == 73
     assert f"cannot write to {gettempdir()}: No space left on device" in capsys.readouterr().err
 
 

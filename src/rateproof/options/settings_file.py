@@ -35,6 +35,15 @@ from rateproof.options.tables import ENDPOINTS, LIMITS
 from rateproof.options.verb import Verb
 from rateproof.policy import Policy
 
+__all__ = [
+    "NamedLimit",
+    "SettingsFile",
+    "find_settings",
+    "read_limit",
+    "read_settings",
+    "shown_file",
+]
+
 Accept = Callable[[dict[str, Any]], object]
 
 _PROJECT: Final = SETTINGS_FILES[1]

@@ -92,7 +92,7 @@ class Format:
         return replace(self, fields=tuple(fields), paths=tuple(paths))
 
 
-class Told(TypedDict, total=False):
+class FormatNotes(TypedDict, total=False):
     """Arguments of a `Format` that its text does not tell."""
 
     source: str
@@ -106,7 +106,7 @@ def pattern(
     prefix: str,
     fields: Iterable[tuple[Field, str]],
     stamp: str,
-    **told: Unpack[Told],
+    **told: Unpack[FormatNotes],
 ) -> Format:
     """A format of which one stamp counts, and no two fields run into one another.
 
@@ -126,7 +126,7 @@ def pattern(
 
 
 def object_of(
-    name: str, fields: Iterable[tuple[Field, str]], stamp: str, **told: Unpack[Told]
+    name: str, fields: Iterable[tuple[Field, str]], stamp: str, **told: Unpack[FormatNotes]
 ) -> Format:
     """A format whose lines are JSON objects: fields with their paths, such as `request.method`.
 

@@ -3,62 +3,89 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 /// A dictionary of byte strings: the code of each is how many others were seen before it.
 ///
-/// Words lie one after another, and the table has their codes alone: what is looked up for every line
+/// Words lie one after another, and slots hold a part of the hash: what is looked up for every line
 /// stays in the cache.
 #[derive(Clone, Default)]
 pub(crate) struct Words {
     hasher: RandomState,
-    list: List,
-    codes: HashTable<i32>,
-}
-
-/// Words in order of their codes.
-#[derive(Clone, Default)]
-struct List {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// A power of two of them, at most half of them taken; a word is in the first free one from its
+    /// hash on.
+    slots: Vec<Slot>,
 }
 
-impl List {
-    fn word(&self, code: usize) -> &[u8] {
-        let from = if code == 0 { 0 } else { self.ends[code - 1] };
-        &self.bytes[from..self.ends[code]]
-    }
+/// A part of a word's hash, and its code plus one; all zero where it is free.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    hash: u32,
+    number: u32,
 }
 
 impl Words {
     /// The code of a word, a new one for a new word; None once codes have run out.
     #[inline]
     pub fn code(&mut self, word: &[u8]) -> Option<i32> {
-        let (list, hasher) = (&self.list, &self.hasher);
-        let known = |&code: &i32| list.word(code as usize) == word;
-        let hash = |&code: &i32| hasher.hash_one(list.word(code as usize));
-        let free = match self.codes.entry(hasher.hash_one(word), known, hash) {
-            Entry::Occupied(found) => return Some(*found.get()),
-            Entry::Vacant(free) => free,
-        };
-        let code = i32::try_from(self.list.ends.len())
+        if 2 * self.ends.len() >= self.slots.len() {
+            self.grow();
+        }
+        let hash = self.hasher.hash_one(word);
+        let (mut at, part) = (self.first(hash), (hash >> 32) as u32);
+        while self.slots[at].number > 0 {
+            let slot = self.slots[at];
+            if slot.hash == part && self.word(slot.number as usize - 1) == word {
+                return Some(slot.number as i32 - 1);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        let code = i32::try_from(self.ends.len())
             .ok()
             .filter(|&code| code < i32::MAX)?;
-        free.insert(code);
-        self.list.bytes.extend_from_slice(word);
-        self.list.ends.push(self.list.bytes.len());
+        self.slots[at] = Slot {
+            hash: part,
+            number: code as u32 + 1,
+        };
+        self.bytes.extend_from_slice(word);
+        self.ends.push(self.bytes.len());
         Some(code)
     }
 
     /// All words, in order of their codes.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|code| self.list.word(code))
+        (0..self.ends.len()).map(|code| self.word(code))
     }
 
     /// Words so far.
     pub fn len(&self) -> usize {
-        self.list.ends.len()
+        self.ends.len()
+    }
+
+    fn word(&self, code: usize) -> &[u8] {
+        let from = if code == 0 { 0 } else { self.ends[code - 1] };
+        &self.bytes[from..self.ends[code]]
+    }
+
+    fn first(&self, hash: u64) -> usize {
+        hash as usize & (self.slots.len() - 1)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.slots = vec![Slot::default(); (2 * self.slots.len()).max(64)];
+        for code in 0..self.ends.len() {
+            let hash = self.hasher.hash_one(self.word(code));
+            let mut at = self.first(hash);
+            while self.slots[at].number > 0 {
+                at = (at + 1) & (self.slots.len() - 1);
+            }
+            self.slots[at] = Slot {
+                hash: (hash >> 32) as u32,
+                number: code as u32 + 1,
+            };
+        }
     }
 }
 

@@ -17,7 +17,6 @@ from typing import NoReturn
 
 from rateproof import linux
 from rateproof.errors import RateproofError
-from rateproof.options.arguments import parse
 from rateproof.output import emit, say
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
@@ -33,6 +32,8 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     """
     try:
         linux.check_system()
+        from rateproof.options.arguments import parse
+
         arguments = parse(sys.argv[1:] if argv is None else argv, program, os.environ)
         code = COMMANDS[arguments.command](arguments)
     except SystemExit as stop:  # argparse: --help, --version
@@ -54,6 +55,10 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
 
 def entry(argv: Sequence[str] | None = None, *, program: str | None = None) -> NoReturn:
     """Run one command and end the process with its exit code; arguments as for `main`."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["service"]:
+        # The program that takes this process's place finds a reload that was asked for meanwhile.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     code = main(argv, program=program)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a late Ctrl-C must not change the code
     sys.exit(code)

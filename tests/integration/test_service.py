@@ -159,10 +159,32 @@ def test_a_request_that_comes_byte_by_byte_is_a_request(start_service):
         assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_later_minor_version_of_http_1_is_read_as_http_1_1(start_service):
+    service = start_service()
+    ask = b"GET /check/api HTTP/1.%d\r\nHost: x\r\nX-Api-Key: a\r\n"
+    found = service.raw(
+        ask % 2 + b"\r\n" + ask % 9 + b"\r\n" + ask % 1 + b"Connection: close\r\n\r\n"
+    )
+    assert [line[:12] for line in found.split(b"\r\n") if line.startswith(b"HTTP/")] == [
+        b"HTTP/1.1 200"
+    ] * 3
+    assert b'"api";r=2' in found
+    assert b"no Host" in service.raw(b"GET /check/api HTTP/1.2\r\n\r\n")
+
+
+def test_an_answer_to_head_has_no_body_refused_or_not(start_service):
+    service = start_service()
+    for path, status in ((b"/check/api", 200), (b"/else", 404), (b"/check/api?\x01", 400)):
+        head = service.raw(b"HEAD %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path)
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert head.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("data", "status", "named"),
     [
         (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, r"the method is '\x16\x03\x01\x02\x00' (a token"),
+        (b"CONNECT /check/api HTTP/1.1\r\nHost: x\r\n\r\n", 501, "CONNECT asks for a tunnel"),
         (b"GET / HTTP/9.9\r\n\r\n", 400, "the version is 'HTTP/9.9' (HTTP/1.1 or HTTP/1.0)"),
         (b"GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "is '1' and '2': more"),
         (b'GET / HTTP/1.0\r\nContent-Length: -"1\r\n\r\n', 400, "Content-Length is '-\\\"1' (a whole"),
@@ -339,6 +361,9 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
             (f'[service]\nresp = "{place}"\n', f'line 2: resp is "{place}" (HOST:PORT or')
             for place in ("x", "unix:", ":80", "a b:80", "x:65536", "x:+80", "x:abc", "::x:1")
         ),
+        ('[service]\ntls_key = "x"\n', "limits.toml: line 2: tls_cert and tls_key go together"),
+        ('[service]\nrls_config = "x"\n', "limits.toml: line 2: rls_config needs an address"),
+        ('[service]\nrls = "x:1"\n', "limits.toml: line 2: an address or a socket for rls needs"),
         ('[service]\nstore = "redis://x"\n[limits.api]\npolicy = "5 per 5s"\n', "redis://x"),
     ],
 )
@@ -352,12 +377,22 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, named):
     assert named in done.stderr
 
 
-def test_words_that_are_no_text_are_named():
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--host", b"a\xff"), rb'--host: "a\xFF" is not UTF-8'),
+        (("--host", "a b"), b'--host: host is "a b" (a name, an address'),
+        (("--rls_config", "x"), b"error: rls_config needs an address"),
+        (("--proxy_header", "a b"), b'--proxy-header: proxy_header is "a b"'),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named_with_its_option(tmp_path, words, named):
+    (tmp_path / "rateproof.toml").write_text(LIMITS)
     done = subprocess.run(
-        [PROGRAM, "--host", b"a\xff"], capture_output=True, timeout=30, check=False
+        [PROGRAM, *words], cwd=tmp_path, capture_output=True, timeout=30, check=False
     )
     assert done.returncode == 64
-    assert b'"a\\xFF" is not UTF-8' in done.stderr
+    assert named in done.stderr
 
 
 UNITS = (*UNIT_NS, "seconds", "mins", "HOURS", "month", "years")
@@ -449,6 +484,16 @@ def test_a_unix_socket_is_served_and_removed(start_service, tmp_path):
         assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
     assert service.stop() == 0
     assert not path.exists()
+
+
+def test_a_socket_that_another_process_put_in_its_place_is_left_there(start_service, tmp_path):
+    path = tmp_path / "service.sock"
+    first = start_service(LIMITS, "--host", f"unix:{path}")
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        assert first.stop() == 0
+        assert path.exists()
 
 
 FLASK = """

@@ -4,8 +4,9 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,24 @@ def test_a_request_that_comes_before_its_client_can_know_of_the_end_is_answered(
     assert service.process.wait(60) == 0
 
 
+def test_a_client_of_commands_that_goes_on_is_answered_until_it_is_cut(start_service):
+    """Its protocol has no word for the end, and nobody waits for it."""
+    service = start_service(LIMITS, *RESP)
+    with connected(service.resp_port) as (sock, reader):
+        answers = [b"+PONG\r\n"]
+        while answers[-1] == b"+PONG\r\n":
+            try:
+                sock.sendall(b"PING\r\n")
+                answers.append(reader.readline())
+            except ConnectionError:
+                answers.append(b"")
+            if len(answers) == 100:
+                service.process.terminate()
+        assert answers[-1] == b""
+        assert len(answers) > 100
+    assert service.process.wait(60) == 0
+
+
 def test_a_call_under_way_is_answered_before_it_ends(start_service, rls):
     service = start_service("", *rls)
     message = field(1, "shop") + field(2, descriptor(("user", "a")))
@@ -180,6 +199,23 @@ def test_it_ends_in_bounded_time_whatever_a_client_does(start_service, rls):
         assert service.process.wait(60) == 0
 
 
+@contextmanager
+def pipe_read(path):
+    """The end to write to, of a pipe that somebody reads."""
+    ends = []
+
+    def reads():
+        with suppress(OSError):
+            ends.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        return ends
+
+    until(reads, "it is read")
+    try:
+        yield ends[0]
+    finally:
+        os.close(ends[0])
+
+
 @pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
 def test_settings_may_be_read_again_once_it_serves_and_the_start_may_be_ended(tmp_path, sent):
     """Their token is in a pipe: it is in its start for as long as nobody writes to that."""
@@ -187,36 +223,50 @@ def test_settings_may_be_read_again_once_it_serves_and_the_start_may_be_ended(tm
     file.write_text(LIMITS)
     os.mkfifo(token)
     command = [PROGRAM, "--config", file, "--port", "0", "--token", f"@{token}"]
-    pipe = []
-
-    def reads():
-        try:
-            pipe.append(os.open(token, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            return False
-        return True
-
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            until(reads, "it reads the token")
-            process.send_signal(sent)
-            if sent == signal.SIGTERM:
-                assert process.wait(60) == 0
-                return
-            os.write(pipe[0], b"secret")
-            os.close(pipe.pop())
-            assert process.stderr.readline().startswith("serving http://")
-            assert "/check/api: " in process.stderr.readline()
-            until(reads, "it reads the token again")
-            os.write(pipe[0], b"secret")
-            os.close(pipe.pop())
-            assert process.stderr.readline() == (
-                "rateproof: settings read again: no limit changed\n"
-            )
+            with pipe_read(token) as end:
+                process.send_signal(sent)
+                if sent == signal.SIGTERM:
+                    assert process.wait(60) == 0
+                    return
+                os.write(end, b"secret")
+            reads_again(process, token, b"secret")
         finally:
             process.kill()
-            for each in pipe:
-                os.close(each)
+
+
+def reads_again(process, pipe, text):
+    """A service that a reload was asked of serves, reads what a pipe gives it again, and says so."""
+    assert process.stderr.readline().startswith("serving http://")
+    assert "/check/api: " in process.stderr.readline()
+    with pipe_read(pipe) as end:
+        os.write(end, text)
+    assert process.stderr.readline() == "rateproof: settings read again: no limit changed\n"
+
+
+def test_a_reload_that_is_asked_for_before_the_program_runs_is_not_lost(tmp_path):
+    """The settings are in a pipe: the command waits there for as long as nobody writes to it."""
+    file, text = tmp_path / "limits.toml", LIMITS.encode()
+    os.mkfifo(file)
+    command = [sys.executable, "-m", "rateproof", "service", "--config", file, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+        def executed():
+            assert process.poll() is None, process.returncode
+            return Path(f"/proc/{process.pid}/exe").samefile(PROGRAM)
+
+        try:
+            with pipe_read(file) as end:
+                assert not executed()
+                process.send_signal(signal.SIGHUP)
+                os.write(end, text)
+            until(executed, "it is the program")
+            with pipe_read(file) as end:
+                os.write(end, text)
+            reads_again(process, file, text)
+        finally:
+            process.kill()
 
 
 def test_sigterm_does_not_wait_for_settings_that_are_read_again(start_service, tmp_path):

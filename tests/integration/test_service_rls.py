@@ -118,6 +118,23 @@ def test_what_is_denied_takes_nothing_of_other_limits(client):
     assert client.ask(descriptor(USER)).statuses[0][:3] == (OK, 3, 0)
 
 
+def test_descriptors_that_are_alike_have_to_fit_together(client):
+    """Told as by envoyproxy/ratelimit, but that what is denied takes nothing."""
+    user, route = descriptor(USER), descriptor(ROUTE)
+    assert [status[:3] for status in client.ask(user, user).statuses] == [(OK, 3, 2), (OK, 3, 1)]
+    for _ in range(2):
+        answer = client.ask(user, user, route)
+        assert answer.code == OVER_LIMIT
+        assert [status[:2] for status in answer.statuses] == [(OK, 3), (OVER_LIMIT, 3), (OK, 2)]
+        assert 3_590 < int(answer.headers["Retry-After"]) <= 3_600
+    assert client.ask(user, route).statuses[1][:3] == (OK, 2, 1)
+    alike = [descriptor(("user", "b"), limit=(4, "hour"))] * 5
+    answer = client.ask(*alike)
+    assert [status[0] for status in answer.statuses] == [OK] * 4 + [OVER_LIMIT]
+    assert "Retry-After" not in answer.headers, "no wait helps"
+    assert [client.ask(*alike[:2]).code for _ in range(3)] == [OK, OK, OVER_LIMIT]
+
+
 def test_a_rule_replaces_one_by_name_where_both_are_met(client):
     nested = descriptor(("route", "/x"), USER)
     answer = client.ask(descriptor(ROUTE), nested)
@@ -521,12 +538,16 @@ def test_health_and_figures_show_the_rules(start_rls):
             client.ask(descriptor(USER), descriptor(("route", "/x"), ("user", "b")))
         client.ask(descriptor(("user", "new")), hits=1)
         client.ask(descriptor(("user", "new")))
+        client.ask(descriptor(("user", "banned")))
+        assert client.ask(descriptor(("many", b"x" * 5_000))).code == OVER_LIMIT
     _, _, page = service.ask("/metrics")
     for series in (
         b'{limit="shop>user",outcome="admitted"} 1',
         b'{limit="shop>route>user",outcome="admitted"} 1',
         b'{limit="shop>route>user",outcome="denied"} 4',
         b'{limit="shop>user_new",outcome="shadow"} 1',
+        b'{limit="shop>user_banned",outcome="denied"} 1',
+        b'{limit="shop>many",outcome="denied"} 1',
     ):
         assert series in page, page.decode()
     assert service.ask("/readyz")[0] == 200

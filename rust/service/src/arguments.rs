@@ -31,11 +31,12 @@ impl Arguments {
             told: Vec::new(),
             rls_handed,
         };
-        let text = |word: OsString| {
+        let text = |word: OsString, before: &str| {
             let told = word.into_string();
-            told.map_err(|word| format!("{word:?} is not UTF-8\n{USAGE}"))
+            told.map_err(|word| format!("{before}{word:?} is not UTF-8\n{USAGE}"))
         };
-        while let Some(word) = words.next().map(text).transpose()? {
+        while let Some(word) = words.next() {
+            let word = text(word, "")?;
             let Some(name) = word.strip_prefix("--") else {
                 return Err(format!("{word:?} is no option\n{USAGE}"));
             };
@@ -45,7 +46,10 @@ impl Arguments {
             match name {
                 "config" => found.config = value.into(),
                 "json" => found.json = value == "true",
-                name => found.told.push((name.replace('-', "_"), text(value)?)),
+                name => {
+                    let value = text(value, &format!("{word}: "))?;
+                    found.told.push((name.replace('-', "_"), value));
+                }
             }
         }
         Ok(found)
@@ -58,8 +62,10 @@ impl Arguments {
     pub fn settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::read(&self.config)?;
         for (name, text) in &self.told {
-            settings.tell(name, text)?;
+            let named = |error| format!("--{}: {error}", name.replace('_', "-"));
+            settings.tell(name, text).map_err(named)?;
+            settings.lines.remove(name);
         }
-        settings.whole(self.rls_handed)
+        settings.whole(&self.config, self.rls_handed)
     }
 }

@@ -12,7 +12,7 @@ use crate::calls::Calls;
 use crate::command::Desk;
 use crate::frame::Words;
 use crate::metrics::REFUSED;
-use crate::request::{Refused, Request};
+use crate::request::{Refused, Request, as_http_1_1};
 use crate::routes;
 use crate::session::Session;
 use crate::tls::TlsStream;
@@ -21,10 +21,11 @@ use crate::tls::TlsStream;
 const IDLE: Duration = Duration::from_secs(60);
 /// The time for which all that a client still sends after a refusal is read past.
 const LINGER: Duration = Duration::from_secs(2);
-/// Readings of one connection in a row, before others have their turn.
-const TURNS: usize = 16;
+/// Readings of one connection in a row, and bytes of answers, before others have their turn.
+const TURNS: usize = 4;
+const MOST_ANSWERED: usize = 64 * 1024;
 
-/// Bytes of answers after which a client has to read first, and those whose room is kept for the next ones.
+/// Bytes of answers that are kept of calls, and those whose room is kept for the next ones.
 pub const MOST_KEPT: usize = 256 * 1024;
 const MOST_ROOM: usize = 32 * 1024;
 
@@ -203,9 +204,12 @@ impl Connection {
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
     pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
         let mut drained = std::mem::take(&mut self.drained) && !closing;
+        let mut answered = 0;
         for _ in 0..TURNS {
+            answered += self.output.len() - self.written;
             match self.flush() {
-                Ok(true) => {}
+                Ok(true) if answered < MOST_ANSWERED => {}
+                Ok(true) => return Turn::More,
                 Ok(false) => return Turn::Waits,
                 Err(_) => return Turn::Over,
             }
@@ -290,7 +294,7 @@ impl Connection {
             return bytes.len();
         }
         while !self.ending && at < bytes.len() {
-            if self.output.len() > MOST_KEPT {
+            if self.output.len() > MOST_ANSWERED {
                 self.held = true;
                 break;
             }
@@ -302,28 +306,39 @@ impl Connection {
                     at += skipped as usize;
                     continue;
                 }
-                Protocol::Http { peer, skip } => match Request::parse(rest) {
-                    Ok(None) => break,
-                    Ok(Some(request)) => {
-                        routes::answer(&mut self.output, desk, &request, *peer);
-                        *skip = request.length;
-                        self.ending = !request.keeps_alive || desk.ends;
+                Protocol::Http { peer, skip } => {
+                    let same;
+                    let mut read = Request::parse(rest);
+                    if read.is_err() {
+                        same = as_http_1_1(rest);
+                        read = same.as_deref().map_or(read, Request::parse);
                     }
-                    Err(Refused(status, detail)) => {
-                        let ending = Ending {
-                            keeps_alive: false,
-                            bodiless: false,
-                        };
-                        answer::refused(&mut self.output, status, &detail, ending);
-                        self.ending = true;
+                    match read {
+                        Ok(None) => break,
+                        Ok(Some(request)) => {
+                            routes::answer(&mut self.output, desk, &request, *peer);
+                            *skip = request.length;
+                            self.ending = !request.keeps_alive || desk.ends;
+                        }
+                        Err(Refused(status, detail)) => {
+                            let ending = Ending {
+                                keeps_alive: false,
+                                bodiless: rest.starts_with(b"HEAD "),
+                            };
+                            answer::refused(&mut self.output, status, &detail, ending);
+                            self.ending = true;
+                        }
                     }
-                },
+                }
                 Protocol::Resp(session) => {
                     match session.answer(rest, &mut words, desk, &mut self.output) {
                         Some(length) => at += length,
                         None => break,
                     }
                     self.ending = session.quits;
+                    // Neither a line without words nor what needs the token is a request.
+                    asks = asks || (!words.is_empty() && session.may_run("", desk));
+                    continue;
                 }
                 Protocol::Grpc(_) => break,
             }
@@ -349,12 +364,54 @@ mod tests {
 
     /// A connection of HTTP, and its client's end.
     fn connected() -> (Connection, UnixStream) {
-        let (stream, client) = UnixStream::pair().expect("a machine has sockets");
-        let protocol = Protocol::Http {
+        speaking(Protocol::Http {
             peer: None,
             skip: 0,
-        };
+        })
+    }
+
+    fn speaking(protocol: Protocol) -> (Connection, UnixStream) {
+        let (stream, client) = UnixStream::pair().expect("a machine has sockets");
         (Connection::new(Stream::Unix(stream), protocol), client)
+    }
+
+    fn desk() -> Desk {
+        let settings = Settings::parse("[limits.api]\npolicy = '5 per 5s'\n", false);
+        let mut store = Store::new("memory://", 64).expect("it is a store");
+        let settings = settings.expect("they are settings");
+        let limits = Limits::open(&settings, None, &mut store, None);
+        Desk {
+            limits: Arc::new(limits.expect("they are limits")),
+            known: Known::new(Arc::new(Told::new(store, 0))),
+            ends: false,
+        }
+    }
+
+    #[test]
+    fn one_turn_of_a_client_that_asks_for_much_is_bounded() {
+        let (mut connection, mut client) = speaking(Protocol::Resp(Session::new(1)));
+        let (mut desk, mut room) = (desk(), vec![0; 64 * 1024]);
+        let commands = b"COMMAND\r\n".repeat(1_000);
+        client.write_all(&commands).expect("there is room for it");
+        let mut answer = vec![0; 8 * MOST_ANSWERED];
+        for _ in 0..3 {
+            assert_eq!(connection.serve(&mut desk, &mut room, false), Turn::More);
+            let told = client.read(&mut answer).expect("it was answered");
+            assert!(told < MOST_ANSWERED + 4_096, "{told}");
+        }
+    }
+
+    #[test]
+    fn neither_blank_lines_nor_what_wants_the_token_keep_a_client_of_commands() {
+        let (mut connection, _client) = speaking(Protocol::Resp(Session::new(1)));
+        let (mut desk, begun) = (desk(), connection.since);
+        connection.took(&mut desk, b"\r\n \r\n*0\r\n*-1\r\n");
+        assert!(!connection.asked && connection.since == begun);
+        Arc::get_mut(&mut desk.limits).expect("nobody else").token = Some("secret".to_owned());
+        connection.took(&mut desk, b"PING\r\nAUTH wrong\r\n");
+        assert!(!connection.asked && connection.since == begun);
+        connection.took(&mut desk, b"AUTH secret\r\n");
+        assert!(connection.asked && connection.since > begun);
     }
 
     #[test]
@@ -371,19 +428,7 @@ mod tests {
     #[test]
     fn a_body_that_trickles_in_keeps_no_connection_open() {
         let (mut connection, _client) = connected();
-        let settings = Settings::parse("[limits.api]\npolicy = '5 per 5s'\n", false);
-        let mut store = Store::new("memory://", 64).expect("it is a store");
-        let limits = Limits::open(
-            &settings.expect("they are settings"),
-            None,
-            &mut store,
-            None,
-        );
-        let mut desk = Desk {
-            limits: Arc::new(limits.expect("they are limits")),
-            known: Known::new(Arc::new(Told::new(store, 0))),
-            ends: false,
-        };
+        let mut desk = desk();
         let begun = connection.since;
         connection.took(
             &mut desk,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rateproof_enforce::{Answer, Error, Quota, Ruling};
+use rateproof_enforce::{Answer, Answers, Error, Quota, Ruling};
 
 use crate::key::{self, MOST_KEY};
 use crate::limits::seconds_of;
@@ -33,7 +33,7 @@ pub const UNAVAILABLE: u8 = 14;
 /// The rules in force, each with its table.
 pub struct Domains {
     rules: Rules,
-    /// Of the rules in their order; none where all may pass, or nothing may.
+    /// Of the rules in their order: none where all may pass, empty ones where nothing may.
     tables: Vec<Option<Arc<Tables>>>,
 }
 
@@ -45,8 +45,7 @@ struct Asked<'a> {
     label: &'a str,
     shadow: bool,
     alternative: bool,
-    /// None: nothing may pass.
-    tables: Option<Cow<'a, Arc<Tables>>>,
+    tables: Cow<'a, Arc<Tables>>,
     key: Vec<u8>,
     cost: u64,
 }
@@ -72,13 +71,13 @@ impl Domains {
     ) -> Result<Self, String> {
         let mut tables = Vec::new();
         for rule in &rules.all {
-            let quota = rule.rate.map(|rate| rate.quota(true)).transpose()?;
-            let Some(quota) = quota.flatten() else {
+            let Some(rate) = rule.rate else {
                 tables.push(None);
                 continue;
             };
+            let quota: Vec<Quota> = rate.quota(true)?.into_iter().collect();
             let former = former.remove(rule.path.as_str());
-            let own = Tables::new(store.open(&[quota])?, store.counters()?, former);
+            let own = Tables::new(store.open(&quota)?, store.counters()?, former);
             tables.push(Some(Arc::new(own.metered(&meter, rule.shadow))));
         }
         Ok(Self {
@@ -107,13 +106,28 @@ impl Domains {
         let asked = self.asked(request, known, &mut statuses)?;
         let mut told = Vec::with_capacity(asked.len());
         let several = asked.len() > 1;
+        // Descriptors may be alike: each has to fit beside those before it.
+        let mut units: HashMap<(&[u8], *const Tables), u64> = HashMap::new();
         for each in &asked {
-            told.push(each.ask(!several)?);
+            if !several {
+                told.push(each.ask(true, 0)?);
+                continue;
+            }
+            let before = units.entry((&each.key, Arc::as_ptr(&each.tables)));
+            let before = before.or_default();
+            let answer = each.ask(false, *before)?;
+            if answer.admitted {
+                *before = before.saturating_add(each.cost);
+            }
+            told.push(answer);
         }
         if several && wait_ns(&asked, &told).is_none() {
-            for (asked, told) in asked.iter().zip(&mut told) {
-                if told.admitted {
-                    *told = asked.ask(true)?;
+            for (number, each) in asked.iter().enumerate() {
+                if told[number].admitted {
+                    told[number] = each.ask(true, 0)?;
+                    if !told[number].admitted && wait_ns(&asked, &told).is_some() {
+                        break;
+                    }
                 }
             }
         }
@@ -177,19 +191,19 @@ impl Domains {
             };
             let rule = &self.rules.all[number];
             replaced.extend(rule.replaces.iter().map(String::as_str));
-            match rule.rate {
-                None => statuses[place].limit_remaining = u32::MAX,
-                Some(rate) => asked.push(Asked {
+            match (rule.rate, &self.tables[number]) {
+                (Some(rate), Some(tables)) => asked.push(Asked {
                     place,
                     rate,
                     name: &rule.name,
                     label: &rule.label,
                     shadow: rule.shadow,
                     alternative: rule.alternative,
-                    tables: self.tables[number].as_ref().map(Cow::Borrowed),
+                    tables: Cow::Borrowed(tables),
                     key,
                     cost,
                 }),
+                _ => statuses[place].limit_remaining = u32::MAX,
             }
         }
         // No name that is replaced is empty.
@@ -220,7 +234,7 @@ fn overridden(
         key::write(&mut key, "key", &entry.key);
         key::write(&mut key, "value", &entry.value);
     }
-    let tables = |quota: Quota| {
+    let mut tables = |quota: Quota| {
         // No text of a policy: those are UTF-8.
         let text = [
             &b"\xfe"[..],
@@ -242,38 +256,40 @@ fn overridden(
         label: "override",
         shadow: false,
         alternative: false,
-        tables: quota.map(tables).transpose()?,
+        tables: match quota {
+            Some(quota) => tables(quota)?,
+            None => Cow::Owned(Arc::new(Tables::new(Vec::new(), None, None))),
+        },
         key,
         cost,
     })
 }
 
 impl Asked<'_> {
-    /// The answer of the limit, which `takes` or only looks. A cost of 0 asks if one more would pass.
-    fn ask(&self, takes: bool) -> Result<Told, Failure> {
-        let never = Told {
-            admitted: false,
-            remaining: 0,
-            retry_after_ns: 0,
-            reset_after_ns: 0,
-        };
-        let Some(tables) = &self.tables else {
-            return Ok(never);
-        };
-        if self.key.len() > MOST_KEY {
-            return Ok(never);
+    /// The answer of the limit, which `takes` or only looks, for others that take so much `before`. A cost of
+    /// 0 asks if one more would pass.
+    fn ask(&self, takes: bool, before: u64) -> Result<Told, Failure> {
+        let (tables, key) = (&self.tables, &self.key[..self.key.len().min(MOST_KEY)]);
+        if tables.own().is_empty() || key.len() < self.key.len() {
+            let never = Ok(Some((false, Answers::new())));
+            tables.count(&never, key, Some(Instant::now()));
+            return self.told(never);
         }
-        let fits = (1..=tables.burst()).contains(&self.cost);
+        let wanted = match self.cost {
+            0 => 0,
+            cost => cost.saturating_add(before),
+        };
+        let fits = (1..=tables.burst()).contains(&wanted);
         if takes && fits {
-            return self.told(tables.hit(&self.key, self.cost));
+            return self.told(tables.hit(key, wanted));
         }
         let began = Instant::now();
-        let mut ruling = tables.peek(&self.key, if fits { self.cost } else { 1 });
+        let mut ruling = tables.peek(key, if fits { wanted } else { 1 });
         let passes = fits || self.cost == 0;
         if let Ok(Some((admitted, _))) = &mut ruling {
             *admitted &= passes;
             if !*admitted {
-                tables.count(&ruling, &self.key, Some(began));
+                tables.count(&ruling, key, Some(began));
             }
         }
         let mut told = self.told(ruling)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,8 +23,16 @@ pub struct Listener {
 
 enum Socket {
     Tcp(std::net::TcpListener),
-    /// Its path, where it is ours to remove.
-    Unix(std::os::unix::net::UnixListener, Option<PathBuf>),
+    /// Its path and the file there, where that is ours to remove.
+    Unix(std::os::unix::net::UnixListener, Option<(PathBuf, File)>),
+}
+
+/// A file of the machine, whatever its name is: device and number.
+type File = (u64, u64);
+
+fn file_at(path: &Path) -> io::Result<File> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// The protocol that is spoken at a socket.
@@ -53,7 +61,7 @@ impl Listener {
             }
             let listener = std::os::unix::net::UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
-            let socket = Socket::Unix(listener, Some(path.to_owned()));
+            let socket = Socket::Unix(listener, Some((path.to_owned(), file_at(path)?)));
             return Ok(Self { socket, speaks });
         }
         let listener = std::net::TcpListener::bind((host, port))?;
@@ -144,7 +152,10 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Socket::Unix(_, Some(path)) = &self.socket {
+        // Another process may have put its own there; no file gets this one's number while that is open.
+        if let Socket::Unix(_, Some((path, ours))) = &self.socket
+            && file_at(path).is_ok_and(|found| found == *ours)
+        {
             let _ = std::fs::remove_file(path);
         }
     }

@@ -1,6 +1,7 @@
 //! A request as far as a key may ask for it, and its bytes on the wire.
 
 use std::mem::MaybeUninit;
+use std::net::Ipv6Addr;
 
 use httparse::Status;
 
@@ -45,7 +46,7 @@ fn mistake(head: &[u8], error: httparse::Error) -> Refused {
     let first = lines.next().unwrap_or_default();
     let mut words = first.splitn(3, |byte| *byte == b' ');
     let [method, target, version] = [(); 3].map(|()| words.next().unwrap_or_default());
-    let mut fields = lines.map(|line| {
+    let mut fields = lines.clone().map(|line| {
         let colon = line.iter().position(|byte| *byte == b':');
         line.split_at(colon.unwrap_or(line.len()))
     });
@@ -79,8 +80,30 @@ fn mistake(head: &[u8], error: httparse::Error) -> Refused {
             target,
             "a path such as /check/NAME, and behind it a version",
         ),
-        _ => Refused::malformed("the first line", first, "METHOD TARGET HTTP/1.1"),
+        _ => match lines.find(|line| line.starts_with(b"\r")) {
+            Some(line) => Refused::malformed("a line", line, "a field, or CRLF alone"),
+            None => Refused::malformed("the first line", first, "METHOD TARGET HTTP/1.1"),
+        },
     }
+}
+
+/// A head of a later minor version of HTTP/1 as one of HTTP/1.1: so it is to be read (RFC 9110, 2.5).
+#[cold]
+pub fn as_http_1_1(bytes: &[u8]) -> Option<Vec<u8>> {
+    let blank = bytes.iter().take_while(|byte| b"\r\n".contains(byte));
+    let begin = blank.count();
+    let line = bytes[begin..].split(|byte| *byte == b'\n').next()?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let [before @ .., b'2'..=b'9'] = line else {
+        return None;
+    };
+    let words = before.strip_suffix(b" HTTP/1.")?;
+    if words.iter().filter(|byte| **byte == b' ').count() != 1 {
+        return None;
+    }
+    let mut same = bytes[..bytes.len().min(MOST_HEAD + 1)].to_vec();
+    *same.get_mut(begin + before.len())? = b'1';
+    Some(same)
 }
 
 /// True if it is a token (RFC 9110, 5.6.2).
@@ -89,17 +112,18 @@ pub fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(known)
 }
 
-/// True if it is the name or the address of a host, or empty, perhaps with a port (RFC 9112, 3.2).
+/// True if it is the name or the address of a host, or empty, perhaps with a port (RFC 9112, 3.2; RFC 3986, 3.2.2).
 fn is_host(value: &[u8]) -> bool {
     let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     let (host, rest) = match value {
         [b'[', inner @ ..] => {
             let end = inner.iter().position(|byte| *byte == b']');
             let (inner, rest) = inner.split_at(end.unwrap_or_default());
-            if inner.is_empty() || !inner.iter().all(|byte| known(byte) || *byte == b':') {
+            let address = inner.split(|byte| *byte == b'%').next().unwrap_or_default();
+            if !is_ipv6(address) && !address.starts_with(b"v") {
                 return false;
             }
-            (&inner[..0], &rest[1..])
+            (inner, &rest[1..])
         }
         _ => {
             let end = value.iter().position(|byte| *byte == b':');
@@ -108,7 +132,25 @@ fn is_host(value: &[u8]) -> bool {
     };
     let port = rest.strip_prefix(b":").unwrap_or(rest);
     let ends = port.len() < rest.len() || rest.is_empty();
-    ends && host.iter().all(known) && port.iter().all(u8::is_ascii_digit)
+    let in_brackets = |byte: &u8| *byte == b':' && value.starts_with(b"[");
+    let escapes = |rest: &[u8]| rest.len() > 1 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+    ends && host.iter().all(|byte| known(byte) || in_brackets(byte))
+        && host.split(|byte| *byte == b'%').skip(1).all(escapes)
+        && is_port(port)
+}
+
+fn is_ipv6(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// True if it is the number of a port, or empty.
+fn is_port(digits: &[u8]) -> bool {
+    let more = |number: u32, byte: &u8| {
+        let digit = char::from(*byte).to_digit(10)?;
+        Some(10 * number + digit).filter(|number| *number <= 65_535)
+    };
+    digits.iter().try_fold(0, more).is_some()
 }
 
 /// Takes the value of a field that stands in a head once.
@@ -179,6 +221,10 @@ impl<'a> Request<'a> {
 
     /// Reads the fields that say whom it is for and where it ends; the bytes of the body.
     fn frame(&mut self) -> Result<u64, Refused> {
+        if self.method == b"CONNECT" {
+            let detail = "CONNECT asks for a tunnel, and there is none".to_owned();
+            return Err(Refused(501, detail));
+        }
         let (mut host, mut length) = (None, None);
         let (mut closes, mut keeps, mut waits) = (false, false, false);
         for &(name, value) in &self.fields {
@@ -306,6 +352,11 @@ mod tests {
                 "400 the first line is 'GET / HTTP/1.1 ' (METHOD",
             ),
             (
+                b"GET / HTTP/1.1\r\nHost: x\r\n\rX: y",
+                "400 a line is '\\rX: y' (a field, or CRLF alone)",
+            ),
+            (b"GET / HTTP/1.2", "400 the version is 'HTTP/1.2'"),
+            (
                 b"GET / HTTP/1.1\r\nHost: x\r\n Folded: y",
                 "400 the name of a field is ' Folded'",
             ),
@@ -345,6 +396,8 @@ mod tests {
             "[fe80::1%25eth0]",
             "a_b-c",
             "x:",
+            "x:65535",
+            "[v1.a:b]:0",
             "%41",
         ] {
             for head in [
@@ -376,10 +429,9 @@ mod tests {
                 "400 Host is 'a' and 'b': more than one"
             );
         }
-        for host in [
-            "a b", "a/b", "a@b", "a:b", "::1", "[::1", "[]", "[::1]x", "[::1]:x", "a:80:80",
-            "\u{e9}", "a\"b",
-        ] {
+        let hosts = "a b,a/b,a@b,a:b,::1,[::1,[],[::1]x,[::1]:x,a:80:80,\u{e9},a\"b,[%],[x],[::1%zz],\
+                     [v1/a],%zz,a%4,x:65536,x:99999999999999999999";
+        for host in hosts.split(',') {
             let head = format!("GET / HTTP/1.1\r\nHost: {host}");
             let expected = format!("400 Host is {} (a name", quoted(host.as_bytes()));
             assert!(refusal(head.as_bytes()).starts_with(&expected), "{host}");

@@ -172,28 +172,37 @@ impl Settings {
         Ok(found)
     }
 
-    /// Looks at what has to be told together, once all is told; `rls_handed`: a socket for rules was
-    /// handed over.
+    /// Looks at what has to be told together, once all is told, in the `file` and elsewhere;
+    /// `rls_handed`: a socket for rules was handed over.
     ///
     /// # Errors
-    /// The name of what is missing.
-    pub fn whole(mut self, rls_handed: bool) -> Result<Self, String> {
+    /// The name of what is missing, and the place of what needs it.
+    pub fn whole(mut self, file: &Path, rls_handed: bool) -> Result<Self, String> {
+        let at = |name| match self.lines.get(name) {
+            Some(line) => format!("{}: line {line}: ", file.display()),
+            None => String::new(),
+        };
         self.tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
-            _ => return Err("tls_cert and tls_key go together".to_owned()),
+            (told, _) => {
+                let at = at(told.as_ref().map_or("tls_key", |_| "tls_cert"));
+                return Err(format!("{at}tls_cert and tls_key go together"));
+            }
         };
         match (&self.rls_config, self.rls.is_some() || rls_handed) {
             (Some(path), true) => self.rules = Rules::read(Path::new(path))?,
             (None, false) => {}
             (Some(_), false) => {
                 let form = "rls, or a socket named rls that systemd hands over";
-                return Err(format!("rls_config needs an address ({form})"));
+                let at = at("rls_config");
+                return Err(format!("{at}rls_config needs an address ({form})"));
             }
             (None, true) => {
                 let form = "a file of rules, or a folder of such files";
+                let at = at("rls");
                 return Err(format!(
-                    "an address or a socket for rls needs rls_config ({form})"
+                    "{at}an address or a socket for rls needs rls_config ({form})"
                 ));
             }
         }

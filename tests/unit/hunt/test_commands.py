@@ -10,6 +10,7 @@ from rateproof import cli
 from rateproof.hunt.commands import command_line, repeat_command
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
+from rateproof.options.arguments import parse
 from rateproof.options.forms import Data
 from rateproof.simulate.behaviours.schedule import Schedule
 
@@ -38,7 +39,7 @@ def settings_of(monkeypatch):
     def read(words):
         seen = []
         monkeypatch.setattr("rateproof.hunt.run_test", lambda settings, *_: seen.append(settings))
-        cli._test(cli.parse(["test", *words]))
+        cli._test(parse(["test", *words]))
         return seen[0]
 
     return read

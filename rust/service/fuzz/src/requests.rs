@@ -29,7 +29,7 @@ mod yaml;
 
 use address::{ClientAddress, Networks};
 use key::{KeySpec, MOST_KEY};
-use request::{MOST_HEAD, Refused, Request};
+use request::{MOST_HEAD, Refused, Request, as_http_1_1};
 use rules::Rules;
 use settings::Settings;
 
@@ -53,6 +53,9 @@ fuzz_target!(|bytes: &[u8]| {
         if at == bytes.len() {
             break;
         }
+    }
+    if let Some(same) = as_http_1_1(&bytes[at..]) {
+        let _ = Request::parse(&same);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = Settings::parse(text, text.len() % 2 == 0);

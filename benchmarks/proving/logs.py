@@ -8,36 +8,40 @@ from rateproof.events import ADMITTED, REJECTED, Event, EventLog
 from rateproof.policy import Policy
 
 LIMIT, WINDOW_NS = 5, 5_000_000_000
+PACE_NS = 400_000_000
 POLICY = Policy.parse("5 per 5s")
 START_NS = 1_000_000_000_000_000
 
-_PACE_NS = 400_000_000
 _LATENCY_NS = 2_000_000
 _DRAWS = 1 << 16
 
 
-def limited(keys: int, requests: int) -> EventLog:
-    """Clients that ask at random times for 2.5 times what a right limiter grants, 5 per 5 s.
+def limited(keys: int, requests: int, leaks: int = 0) -> EventLog:
+    """Clients that ask at random times for 2.5 times what a limiter grants, 5 per 5 s.
 
     Args:
         keys: how many clients.
         requests: of each.
+        leaks: how often, at even distances, the limiter admits one of them too many; 0: it is right.
     """
     rng = random.Random(1)
-    arrivals = [rng.randrange(_PACE_NS) for _ in range(_DRAWS)]
+    arrivals = [rng.randrange(PACE_NS) for _ in range(_DRAWS)]
     ways = [rng.randrange(25_000, _LATENCY_NS) for _ in range(_DRAWS)]
     decided = [[START_NS - 2 * WINDOW_NS] * LIMIT for _ in range(keys)]
     ints = {name: array("q") for name in ("sent_ns", "received_ns", "done_ns", "status")}
     outcomes, retry_after_s = array("i"), array("d")
     sent, received, done, status = (column.append for column in ints.values())
-    at = 0
+    at, due = 0, [(2 * leak + 1) * requests // (2 * leaks) for leak in range(leaks)][::-1]
     for turn in range(requests):
-        base_ns = START_NS + turn * _PACE_NS
+        base_ns = START_NS + turn * PACE_NS
         for ring in decided:
             at = (at + 40_503) % _DRAWS
             instant_ns = base_ns + arrivals[at]
             rejected = instant_ns - ring[0] < WINDOW_NS
-            if not rejected:
+            if due and turn >= due[-1] and instant_ns - ring[0] < WINDOW_NS // 2:
+                due.pop()
+                rejected = False
+            elif not rejected:
                 del ring[0]
                 ring.append(instant_ns)
             sent(instant_ns - ways[at - 7])

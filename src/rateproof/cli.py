@@ -12,7 +12,8 @@ import signal
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from rateproof import linux
@@ -129,16 +130,38 @@ def _test(arguments: Namespace) -> int:
     return run_test(tests[0], reporters) if len(tests) == 1 else run_tests(tests, reporters)
 
 
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end it as Ctrl-C does, and wait where Ctrl-C waits: what it made is removed."""
+
+    def end(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+        signal.raise_signal(signal.SIGINT)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers[1:]:
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _check(arguments: Namespace) -> int:
     from rateproof.checking.command import check
 
-    return check(arguments)
+    with _ending_in_order():
+        return check(arguments)
 
 
 def _plan(arguments: Namespace) -> int:
     from rateproof.plan.command import plan
 
-    return plan(arguments)
+    with _ending_in_order():
+        return plan(arguments)
 
 
 def _probe(arguments: Namespace) -> int:
@@ -146,12 +169,8 @@ def _probe(arguments: Namespace) -> int:
 
     if arguments.notice:
         say(arguments.notice)
-    # It ends as for Ctrl-C.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with _ending_in_order():
         return run_probe(ProbeSettings.told(**vars(arguments)))
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _store(arguments: Namespace) -> int:

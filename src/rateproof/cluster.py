@@ -91,6 +91,20 @@ class Cluster:
             raise self._gone() from error
         return dict(sorted(found.items()))
 
+    def asked(self, work: Callable[..., Any], *given: Any) -> dict[str, Any]:
+        """The results of a function on all workers at once, or what it raised, by their addresses.
+
+        A worker that goes meanwhile has none.
+
+        Raises:
+            Unreachable: the scheduler is gone.
+        """
+        try:
+            found = self.client.run(work, *given, on_error="return")
+        except OSError as error:
+            raise self._gone() from error
+        return {at: told for at, told in found.items() if not isinstance(told, OSError)}
+
     def submit(self, work: Callable[..., Any], *given: Any, worker: str | None = None) -> Any:
         """Have a worker call a function, which has to be one that can be imported there.
 
@@ -134,23 +148,38 @@ class Cluster:
                 with self._heard(), self.client.as_current(), suppress(TimeoutError):
                     wait([*left], timeout=_LOOK_S, return_when="FIRST_COMPLETED")
                 done = [future for future in left if future.done()]
+                came = False
                 for future in done:
-                    with self._heard():
-                        result = future.result()
-                    yield left.pop(future), result
-                there = {} if done else self.there()
-                if done or there:
+                    for result in self._result(future):
+                        came = True
+                        yield left.pop(future), result
+                there = {} if came else self.there()
+                if came or there:
                     seen_s = time.monotonic()
                 elif time.monotonic() - seen_s > self._without_worker_s:
                     raise self._no_worker()
-                for future in [] if done else [*left]:
+                for future in [] if came else [*left]:
                     worker = self._placed.get(future.key)
                     if worker is not None and worker not in there and not future.done():
-                        self.client.cancel([future], force=True)
+                        self._cancel([future])
                         yield left.pop(future), Lost(worker)
         finally:
-            if left and self.client.status == "running":
-                self.client.cancel([*left], force=True)
+            self._cancel([*left])
+
+    def _result(self, future: Any) -> list[Any]:
+        """The result of work that was done; none where it went with its worker since, or takes long."""
+        try:
+            with self._heard():
+                return [future.result(timeout=_ANSWER_S)]
+        except TimeoutError:
+            if future.status == "error":
+                raise
+            return []
+
+    def _cancel(self, futures: list[Any]) -> None:
+        if futures and self.client.status == "running":
+            with suppress(OSError):  # a scheduler that is gone does none of it
+                self.client.cancel(futures, force=True)
 
     def _no_worker(self) -> Unreachable:
         return Unreachable(
@@ -216,7 +245,7 @@ def connected(on: str, workers: int | None = None) -> Iterator[Cluster]:
         )
         cluster = Cluster(client, client.scheduler.address, folder)
         cluster.workers()
-        _compare(client.run(resolve_name, "rateproof:__version__", on_error="return"))
+        _compare(cluster.asked(resolve_name, "rateproof:__version__"))
         yield cluster
 
 

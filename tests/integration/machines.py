@@ -111,7 +111,7 @@ def acts(url, machines, folder):
     wait_until(lambda: decided(url) > before + 20, "load")
     machines[0].kill()
     said, words = run.communicate(timeout=120)
-    tell("lost", summary=json.loads(said), words=words, verdict=judged(log))
+    tell("lost", summary=json.loads(said), words=words, verdict=judged(log), code=run.returncode)
 
 
 def main():

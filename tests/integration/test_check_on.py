@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import sys
+import time
 from array import array
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ from rateproof.events import (
     ADMITTED,
     REJECTED,
     EventLog,
+    costs,
     judged,
     open_log_writer,
     shares,
@@ -29,10 +31,11 @@ from rateproof.events import (
     pieces as pieces_module,
 )
 from rateproof.events.parquet_reader import read_parquet
+from rateproof.events.places import remove
 from rateproof.prove import ALL_CLAIMS, CLAIMS, judge
 from rateproof.prove import pieces as surveys
 from tests.property.test_pieces import whole_and_file
-from tests.samples import samples
+from tests.samples import quick_first, samples
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -41,14 +44,15 @@ METADATA = {"fresh_keys": True, "policy": "5 per 5s", "seed": 7}
 SPLIT, SURVEY = shares.split_turn, surveys.survey_piece
 
 
-def write(path, first=0, until=ROWS, **metadata):
-    """Write some rows of a log in which two clients get more than they were promised."""
+def write(path, first=0, until=ROWS, busy=0, **metadata):
+    """Write some rows of a log in which two clients get more than they were promised; or one has so many."""
     rows = range(first, until)
     sent = array("q", [S + row * 10 * MS for row in rows])
     codes = array("i", [row % CLIENTS for row in rows])
     for row in (*range(200, 207), *range(70_000, 70_007), *range(130_000, 130_007)):
         if first <= row < until:
             codes[row - first] = row % 100 // 3 + 5
+    codes[:busy] = array("i", [0]) * busy
     outcome = array("i", [row % 50_000 == 49_999 for row in rows])
     columns = {
         "key": (codes, [b"client %d" % client for client in range(CLIENTS)]),
@@ -93,6 +97,31 @@ def test_the_verdict_is_that_of_one_machine(check, log):
     again, parted, err = check(log, "--json", "--memory", "183MB")
     assert (again, json.loads(parted)) == (code, json.loads(whole))
     assert "15 pieces by key" in err
+
+
+@pytest.mark.parametrize(
+    ("policy", "claim", "causes"),
+    quick_first(
+        [
+            ("100 per 1s", "over-admission", ["too-coarse"]),
+            ("99 per 1s", "limit", []),
+            ("fixed-window 101 per 1s", "over-admission", ["too-large", "never-stressed"]),
+        ]
+    ),
+)
+def test_a_client_that_does_not_fit_a_task_is_judged_as_on_one_machine(
+    check, tmp_path, policy, claim, causes
+):
+    """In stretches of its time, by both workers."""
+    path = write(tmp_path / "busy.parquet", busy=100_000)
+    asked = path, "--json", "--memory", "190MB", "--policy", policy, "--claim", claim
+    code, alone, err = check(*asked, on=None)
+    assert "5 pieces by key" in err
+    assert json.loads(alone)["causes"] == causes
+    assert (json.loads(alone)["outcome"] == "violated") == (not causes)
+    again, parted, err = check(*asked)
+    assert "requests go to 2 workers" in err
+    assert (again, json.loads(parted)) == (code, json.loads(alone))
 
 
 def killed_once(path, work, *given, **named):
@@ -164,7 +193,7 @@ def test_pieces_on_workers_matter_to_no_field_of_a_verdict(two, tmp_path, monkey
             }
             whole = judge(read_parquet(path), policy, **options)
             most = max(Counter(event.key for event in read_parquet(path)).values())
-            memory = splitter._BASE + splitter._BYTES_IN_TURN * (most + rng.choice((0, 10, 1_000)))
+            memory = costs.BASE + costs.BYTES_IN_TURN * (most + rng.choice((0, 10, 1_000)))
             same = (lambda rows: rows), same_rows
             with shares.pieces_on(two, [path], memory, same, print, name="log") as pieces:
                 pieces.leave_out(len(pieces), "")
@@ -232,7 +261,7 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp
     assert (code, out) == (73, "")
     assert "No space left on device" in err
     free = shutil.disk_usage("/")._replace(free=1_000_000)
-    monkeypatch.setattr(splitter.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(costs.shutil, "disk_usage", lambda _: free)
     code, out, err = check(log)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
@@ -285,6 +314,45 @@ def test_what_cannot_be_done_by_workers_is_refused_by_name(check, log, tmp_path,
     monkeypatch.setitem(sys.modules, "s3fs", None)
     code, _, err = check("s3://bucket/log.parquet")
     assert (code, "s3fs" in err) == (64, True)
+
+
+def waiting(ended):
+    while not Path(ended).exists():
+        time.sleep(0.01)
+
+
+def test_a_check_that_is_told_to_end_leaves_nothing_beside_the_log(spawn, two, log, tmp_path):
+    path, ended = shutil.copy(log, tmp_path / "log.parquet"), tmp_path / "ended"
+    work = [two.submit(waiting, str(ended), worker=worker) for worker in two.workers()]
+    try:
+        at = two.client.scheduler.address
+        process = spawn("-m", "rateproof", "check", path, "--on", at)
+        said = process.stderr.readline()
+        assert "requests go to 2 workers" in said, said
+        assert len(list(tmp_path.glob("log.parquet.rateproof-*"))) == 1
+        process.terminate()
+        _, err = process.communicate(timeout=120)
+    finally:
+        ended.touch()
+        list(two.results(work))
+    assert (process.returncode, err) == (130, "rateproof: interrupted\n")
+    assert sorted(tmp_path.iterdir()) == [ended, path]
+
+
+def test_a_folder_in_which_somebody_still_writes_goes_too(tmp_path, monkeypatch):
+    folder, rmdir, late = tmp_path / "folder", os.rmdir, []
+    folder.mkdir()
+
+    def written_to(*given, **named):
+        if not late:
+            late.append(folder / "late")
+            late[0].touch()
+        rmdir(*given, **named)
+
+    monkeypatch.setattr(os, "rmdir", written_to)
+    remove(folder)
+    assert late
+    assert not folder.exists()
 
 
 @pytest.mark.slow

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
+from distributed.core import CommClosedError
 
 from rateproof import __version__, cluster
 from rateproof.cluster import Lost, connected
 from rateproof.errors import InvalidArgument, Unreachable
+from rateproof.events import shares
 
 SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -66,6 +68,37 @@ def test_workers_are_there_also_while_dask_asks_for_itself(two, monkeypatch):
 
     monkeypatch.setattr(two.client, "sync", before_it)
     assert len(two.workers()) == 2
+
+
+def test_work_that_was_done_and_is_gone_before_its_result_came_is_lost(two, monkeypatch):
+    """Its worker went in between: Dask would wait for ever for who may do it again."""
+    nobody = "tcp://127.0.0.1:1"
+    work = two.submit(pow, 3, 2, worker=nobody)
+    done = iter([True])
+    monkeypatch.setattr(type(work), "done", lambda of: next(done, False) or of.status == "finished")
+    monkeypatch.setattr(cluster, "_ANSWER_S", 0.1)
+    assert dict(two.results([work])) == {0: Lost(nobody)}
+
+
+def refuse_late():
+    raise TimeoutError("what it waited for")
+
+
+def test_an_error_of_a_task_that_waited_in_vain_is_not_taken_for_a_result_that_is_late(two):
+    with pytest.raises(TimeoutError, match="what it waited for"):
+        list(two.results([two.submit(refuse_late)]))
+
+
+def test_a_worker_that_goes_while_all_are_asked_is_left_out(two, monkeypatch):
+    gone, *others = two.workers()
+    run = two.client.run
+
+    def some(*given, **named):
+        return run(*given, **named) | {gone: CommClosedError("in <TCP>: Stream is closed")}
+
+    monkeypatch.setattr(two.client, "run", some)
+    assert {*two.asked(process)} == {*others}
+    assert shares._share(two, two.workers()) > 0
 
 
 def test_workers_that_take_long_to_end_take_no_result_away(monkeypatch):

@@ -272,4 +272,5 @@ def test_clocks_of_workers_may_be_hours_apart(tmp_path):
     assert not lost["summary"]["valid"]
     assert "the worker tcp://10.77.1.2" in str(lost["summary"]["invalid_because"])
     assert lost["verdict"]["outcome"] == "inconclusive"
+    assert lost["code"] == 0, "as after every run that is invalid"
     assert "Traceback" not in whole["words"] + lost["words"]

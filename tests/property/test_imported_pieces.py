@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from rateproof import cli
-from rateproof.events import bounded, importers, judged, splitter
+from rateproof.events import bounded, costs, importers, judged, splitter
 from tests.samples import samples
 
 pytest.importorskip("rateproof._native", reason="the native core is not built")
@@ -73,8 +73,8 @@ def test_memory_matters_to_no_field_of_a_verdict(tool, tmp_path, monkeypatch, ca
         with monkeypatch.context() as little:
             little.setattr(importers, "_EVENTS_A_BATCH", rng.choice((1, 50, 299)))
             little.setattr(bounded, "BYTES_A_ROW", 70_000_000 // rng.choice((1, 100, 290)))
-            little.setattr(splitter, "_BYTES_A_ROW", 10_000_000)
-            little.setattr(splitter, "_BYTES_IN_TURN", rng.choice((20_000, 60_000)))
+            little.setattr(costs, "_BYTES_A_ROW", 10_000_000)
+            little.setattr(costs, "BYTES_IN_TURN", rng.choice((20_000, 60_000)))
             parted, told = check("--memory", "190MB")
         assert "it goes to" in told
         assert "pieces by key" in told

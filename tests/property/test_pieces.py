@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from rateproof.events import EventLog, open_log_writer, splitter
+from rateproof.events import EventLog, costs, open_log_writer
 from rateproof.events.parquet_reader import opened, read_parquet
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
@@ -82,7 +82,7 @@ def test_pieces_matter_to_no_field_of_a_verdict(tmp_path):
         for count in (rng.choice((1, 2, 3)), rng.choice((5, 64))):
             rows = rng.choice((1, 20, 10_000))
             most = max(Counter(event.key for event in read_parquet(path)).values())
-            few = splitter._BASE + splitter._BYTES_IN_TURN * max(1 + seed % 40, most)
+            few = costs.BASE + costs.BYTES_IN_TURN * max(1 + seed % 40, most)
             memory = few if (seed + count) % 2 else None
             verdict, used = judged_in_pieces(path, count, rows, memory, policy, **options)
             assert verdict.to_json() == whole.to_json(), (seed, count)

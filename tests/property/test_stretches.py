@@ -8,8 +8,18 @@ from types import SimpleNamespace
 import pytest
 
 from rateproof.clock import EXACT
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, splitter
+from rateproof.events import (
+    ADMITTED,
+    REJECTED,
+    UNKNOWN,
+    Event,
+    EventLog,
+    costs,
+    open_log_writer,
+    splitter,
+)
 from rateproof.events.parquet_reader import opened, read_parquet
+from rateproof.events.pieces import Pieces
 from rateproof.events.splitter import Splitter, split
 from rateproof.events.workplace import Workplace
 from rateproof.policy import Policy
@@ -57,7 +67,10 @@ def long_log(rng, policy):
             if rng.random() < lost:
                 event = replace(event, received_ns=None, status=None, outcome=UNKNOWN)
             events.append(event)
-    rng.shuffle(events)
+    if rng.random() < 0.5:
+        rng.shuffle(events)
+    else:
+        events.sort(key=lambda event: event.sent_ns)
     log.extend(replace(event, sequence=at + 1) for at, event in enumerate(events))
     return log
 
@@ -67,8 +80,9 @@ def in_stretches(path, each, policy, monkeypatch, **options):
     folder = path.with_suffix(f".{each}")
     folder.mkdir()
     monkeypatch.setattr(splitter, "_STRETCHES", 1)
+    monkeypatch.setattr(splitter, "_ROWS_TOGETHER", 1 + each % 3)
     with opened(path) as file:
-        memory = splitter._BASE + splitter._BYTES_IN_TURN * each
+        memory = costs.BASE + costs.BYTES_IN_TURN * each
         log = split(file, Splitter(Workplace(folder), 1, "log", memory), 50, lambda r: r, print)
         log.run = elsewhere if each % 2 else log.run
         return judge(log, policy, **options), len(log._facts.stretches)
@@ -108,6 +122,26 @@ def test_no_stretch_is_judged_otherwise_than_the_whole(tmp_path, monkeypatch):
                 assert one.attempts == other.attempts, told
     outcomes = Counter(verdict for verdict, _, _ in seen.elements())
     assert min(outcomes[INCONCLUSIVE], outcomes[VIOLATED], outcomes[CONSISTENT]) > 0, seen
+
+
+def test_of_what_lies_around_a_stretch_only_that_is_read_which_matters_to_it(tmp_path, monkeypatch):
+    log, read, rows = EventLog({"fresh_keys": True}), Pieces._read, []
+    told = {"key": b"busy", "status": 200, "outcome": ADMITTED}
+    for at in range(2_000):
+        log.append(Event(sequence=at + 1, sent_ns=at * 10, received_ns=at * 10 + 1, **told))
+
+    def noted(pieces, number):
+        found = read(pieces, number)
+        rows.append((len(pieces.own(number)), len(found)))
+        return found
+
+    monkeypatch.setattr(Pieces, "_read", noted)
+    with open_log_writer(tmp_path / "log.parquet", log.metadata) as writer:
+        writer.write(log)
+    in_stretches(tmp_path / "log.parquet", 100, Policy.parse("20 per 100ns"), monkeypatch)
+    assert len(rows) >= 20
+    most = 2 * 21 + 2 * 2  # in 204 ns before and after it, and what is read together with these
+    assert all(own <= seen <= own + most for own, seen in rows)
 
 
 def test_all_stretches_of_a_key_have_the_means_of_one():

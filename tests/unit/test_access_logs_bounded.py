@@ -6,7 +6,7 @@ import tempfile
 import pytest
 
 from rateproof import cli
-from rateproof.events import splitter
+from rateproof.events import costs, splitter
 from rateproof.events.access_logs import bounded
 
 FORMAT = '$remote_addr $msec $request_time $status "$request"'
@@ -51,8 +51,8 @@ def little(monkeypatch):
     monkeypatch.setattr(bounded, "BYTES_A_ROW", 350_000)
     monkeypatch.setattr(bounded, "_LEAST_ROWS", 200)
     monkeypatch.setattr("rateproof.events.lines._BLOCK", 5_000)
-    monkeypatch.setattr(splitter, "_BYTES_A_ROW", 120_000)
-    monkeypatch.setattr(splitter, "_BYTES_IN_TURN", 120_000)
+    monkeypatch.setattr(costs, "_BYTES_A_ROW", 120_000)
+    monkeypatch.setattr(costs, "BYTES_IN_TURN", 120_000)
     monkeypatch.setattr(splitter, "LONG", 100)
 
 

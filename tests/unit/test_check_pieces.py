@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -17,16 +18,18 @@ import pytest
 
 from rateproof import cli, linux
 from rateproof.checking import command as checking
-from rateproof.errors import LogError
+from rateproof.errors import CannotWrite, LogError
 from rateproof.events import (
     ADMITTED,
     REJECTED,
     Event,
     EventLog,
+    costs,
     open_log_writer,
     read_log,
     splitter,
 )
+from rateproof.events import pieces as pieces_module
 from rateproof.events import workplace as workplaces
 from rateproof.events.judged import LONG
 from rateproof.events.parquet_reader import opened
@@ -124,11 +127,37 @@ def test_evidence_against_every_client_reads_no_piece_for_each(check, log, monke
 
 def test_a_disk_without_room_is_told_before_anything_is_written(check, log, monkeypatch):
     free = shutil.disk_usage("/")._replace(free=1_000_000)
-    monkeypatch.setattr(splitter.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(costs.shutil, "disk_usage", lambda _: free)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "has room for 1 MB" in err
     assert "TMPDIR names another disk" in err
+
+
+@pytest.mark.parametrize("length", [5, 200])
+def test_the_disk_that_pieces_take_is_told_whatever_the_length_of_keys(tmp_path, length):
+    rng, rows, clients = random.Random(length), 40_000, 4_000
+    sent = array("q", (S + row * MS + rng.randrange(MS) for row in range(rows)))
+    columns = {
+        "key": (
+            array("i", (rng.randrange(clients) for _ in range(rows))),
+            [rng.randbytes(length) for _ in range(clients)],
+        ),
+        "sent_ns": sent,
+        "received_ns": array("q", (one + rng.randrange(MS, 100 * MS) for one in sent)),
+        "status": array("q", [200]) * rows,
+        "sequence": array("q", range(rows)),
+        "outcome": (array("i", [0]) * rows, [ADMITTED]),
+    }
+    with open_log_writer(tmp_path / "log.parquet", {}) as writer:
+        writer.write(EventLog.from_columns(columns, rows))
+    place = tmp_path / "pieces"
+    place.mkdir()
+    with opened(tmp_path / "log.parquet", to_judge=True) as log:
+        told, into = costs.disk_for(log), Splitter(Workplace(place), 3, "log")
+        splitter.split(log, into, rows, lambda one: one, print)
+    taken = sum(path.stat().st_size for path in place.iterdir())
+    assert told / 3 < taken <= told
 
 
 def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
@@ -143,11 +172,23 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
     assert log.read_bytes() == before
 
 
-def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch):
-    said = []
+@pytest.mark.parametrize("when", ["written", "closed"])
+def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch, when):
+    said, close = [], Splitter.closed
     monkeypatch.setattr(sys, "unraisablehook", said.append)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+
+    def closed(of):
+        full()
+        return close(of)
+
+    if when == "closed":
+        monkeypatch.setattr(Splitter, "closed", closed)
+    else:
+        full()
     try:
         code, out, err = check(log, *MEMORY)
         gc.collect()
@@ -155,6 +196,17 @@ def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (code, out, said) == (73, "", [])
     assert "File too large" in err
+
+
+def test_a_folder_that_is_gone_is_said_once(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    parts = Splitter(Workplace(tmp_path / "gone"), 1, "log")
+    with pytest.raises(CannotWrite, match="No such file or directory"):
+        parts.add(rows_from(S, range(1, 9)))
+    del parts
+    gc.collect()
+    assert said == []
 
 
 def test_a_url_without_a_cluster_is_refused_and_not_taken_for_a_file_that_is_missing(check):
@@ -454,12 +506,19 @@ def surveyed(monkeypatch):
 
 @pytest.mark.parametrize("kind", quick_first(["log", "lines"]))
 def test_a_piece_that_was_judged_before_the_kill_is_not_judged_again(
-    check, kind, tmp_path, surveyed, request
+    check, kind, tmp_path, surveyed, request, monkeypatch
 ):
     path = request.getfixturevalue(kind)
     killed_meanwhile(path, tmp_path)
+    progress, totals = pieces_module.Progress, []
+    monkeypatch.setattr(
+        pieces_module, "Progress", lambda *of: totals.append(of[:2]) or progress(*of)
+    )
     code, out, err = check(path, "--json", *MEMORY)
     assert surveyed == [2, 3, 4]
+    assert "2 of 5 pieces were judged by then\n" in err
+    (total,) = (rows for what, rows in totals if what == "judging")
+    assert 100_000 < total < 150_000, "the time that is left is that of three pieces"
     assert (code, out) == check(path, "--json", "--memory", "10GB")[:2]
     assert ("already, from a check that was killed\n" in err) == (kind == "lines")
 
@@ -483,7 +542,7 @@ def test_a_result_of_another_question_or_a_damaged_one_is_not_used(check, log, t
     assert surveyed == [0, 2, 3, 4]
     surveyed.clear()
     shutil.copytree(kept, left, copy_function=shutil.copy2)
-    check(log, "--policy", "6 per 5s", *MEMORY)
+    assert "judged by then" not in check(log, "--policy", "6 per 5s", *MEMORY)[2]
     assert surveyed == [0, 1, 2, 3, 4]
 
 

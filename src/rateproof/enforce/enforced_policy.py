@@ -1,26 +1,13 @@
 """A policy as a limiter enforces it: read, and with what its store keeps of it."""
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from rateproof.enforce.decision import Answer, Decision, Ruling, decide
 from rateproof.enforce.stores import Ledger
 from rateproof.errors import InvalidArgument, NeverPossible
-from rateproof.policy import Policy, Quota
-
-PolicyLike: TypeAlias = str | Quota | Policy
+from rateproof.policy import Policy
 
 _ERROR_WAIT_NS = 1_000_000_000
-
-
-def policy_of(policy: PolicyLike) -> Policy:
-    """The policy that is meant."""
-    if isinstance(policy, str):
-        return Policy.parse(policy)
-    if isinstance(policy, Quota):
-        return Policy((policy,))
-    if isinstance(policy, Policy):
-        return policy
-    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
 
 
 class EnforcedPolicy:

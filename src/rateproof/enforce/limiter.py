@@ -8,7 +8,7 @@ from rateproof.clock import Clock, SystemClock
 from rateproof.core import native
 from rateproof.enforce.counters import Count, Stats
 from rateproof.enforce.decision import Decision, Reason, Ruling, without_room
-from rateproof.enforce.enforced_policy import EnforcedPolicy, PolicyLike, policy_of
+from rateproof.enforce.enforced_policy import EnforcedPolicy
 from rateproof.enforce.room import Room
 from rateproof.enforce.stores import (
     DEFAULT_CAPACITY,
@@ -20,7 +20,7 @@ from rateproof.enforce.stores import (
 )
 from rateproof.enforce.stores.protocols import at_once
 from rateproof.errors import InvalidArgument, StoreError, StoreUnreachable
-from rateproof.policy import Policy
+from rateproof.policy import Policy, PolicyLike, policy_of
 
 if TYPE_CHECKING or native() is not None:
     from rateproof._native import HotLimiter, natively

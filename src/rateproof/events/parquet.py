@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,21 @@ def require_pyarrow() -> Any:
     return pa
 
 
+@cache
+def file_writer() -> Any:
+    """The `ParquetWriter` of pyarrow, silent where nobody asks for the end of its file.
+
+    When it is collected it is closed, and on a full disk pyarrow's own prints a traceback then.
+    """
+    own = require_pyarrow().parquet.ParquetWriter
+
+    def collected(writer: Any) -> None:
+        with suppress(OSError):
+            own.__del__(writer)
+
+    return type("FileWriter", (own,), {"__del__": collected})
+
+
 def types_of(pa: Any) -> dict[str, Any]:
     """The types of columns, by kind."""
     return {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
@@ -70,7 +87,7 @@ class ParquetWriter(LogWriter):
         self._pending = EventLog()
         self._groups = 0
         self._file = ReservedFile(path)
-        self._writer = pa.parquet.ParquetWriter(
+        self._writer = file_writer()(
             pa.PythonFile(self._file, mode="w"),
             self._schema,
             compression="zstd",

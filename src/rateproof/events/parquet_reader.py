@@ -212,6 +212,24 @@ class ParquetLog:
         except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
             raise LogError(f"{path}: {error.message}", error.hint) from error
 
+    def within(self, first_ns: float, last_ns: float) -> range:
+        """The row groups, one after the other, that have all requests sent in this time, if not only those."""
+        found = [
+            at
+            for at, sent in enumerate(self._statistics("sent_ns"))
+            if sent is None
+            or not sent.has_min_max
+            or (first_ns <= sent.max and sent.min <= last_ns)
+        ]
+        return range(found[0], found[-1] + 1) if found else range(0)
+
+    def _statistics(self, name: str) -> Iterator[Any]:
+        """What the footers say of a column in each row group."""
+        for footer in (file.metadata for file in self._files):
+            at = footer.schema.names.index(name)
+            for group in range(footer.num_row_groups):
+                yield footer.row_group(group).column(at).statistics
+
     def keys(self, groups: range) -> Any:
         """The keys of the rows of these row groups: bytes, or a dictionary of those that repeat.
 

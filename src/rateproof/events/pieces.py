@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -11,7 +12,7 @@ from rateproof.errors import LogError
 from rateproof.events.facts import Facts, Stretch
 from rateproof.events.impossible import refuse_equal_rows
 from rateproof.events.log import Event, EventLog
-from rateproof.events.parquet_reader import read_parquet
+from rateproof.events.parquet_reader import opened
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.workplace import Workplace
@@ -176,17 +177,18 @@ class Pieces(EventLog):
         Raises:
             LogError: as of `piece`.
         """
-        progress, done = Progress("judging", len(self), self._say), 0
         run = self._in_turn if self.run is None else self.run
         asked = sha256(f"{question!r} {json.dumps(self.metadata)}".encode()).hexdigest()
         left, judged = list[int](), self.judged
-        for number, rows in judged.items():
+        for number in judged:
             kept = None if self._place is None else self._place.kept(f"{asked}-{number}")
             if kept is None:
                 left.append(number)
-                continue
-            yield kept
-            done += rows
+            else:
+                yield kept
+        if len(left) < len(judged):
+            self._say(f"{len(judged) - len(left)} of {len(judged)} pieces were judged by then")
+        progress, done = Progress("judging", sum(judged[number] for number in left), self._say), 0
         for number, found in run(partial(work, self), left):
             if self._place is not None:
                 self._place.keep(f"{asked}-{number}", found)
@@ -246,23 +248,35 @@ class Pieces(EventLog):
         stretch = self.stretch(number)
         numbers = [number] if stretch is None else stretch.numbers
         files = [file for own in numbers for file in self.files[own]]
-        log = self._whole(number, files, self._read_with(number))
+        from_ns, until_ns = (None, None) if stretch is None else (stretch.from_ns, stretch.until_ns)
+        first_ns = -inf if from_ns is None else from_ns - self.reach_ns
+        last_ns = inf if until_ns is None else until_ns + self.reach_ns
+        log = self._whole(number, files, self._read_with(number), first_ns, last_ns)
         refuse_equal_rows(log, self._name(number))
         return log
 
     def _name(self, number: int) -> str:
         return f"piece {number} of {len(self.files)} that the log was split into"
 
-    def _whole(self, number: int, files: Sequence[Path], rows: int) -> EventLog:
-        """The rows of these files, so many."""
+    def _whole(
+        self,
+        number: int,
+        files: Sequence[Path],
+        rows: int,
+        first_ns: float = -inf,
+        last_ns: float = inf,
+    ) -> EventLog:
+        """The rows of these files, of which there are so many; all that were sent in this time, at least."""
         name = self._name(number)
         try:
-            log = read_parquet(*files)
+            with opened(*files) as file:
+                there = 0 if file is None else file.rows
+                log = EventLog() if file is None else file.read(file.within(first_ns, last_ns))
         except (OSError, LogError) as error:
             told = error.message if isinstance(error, LogError) else error.strerror
             problem = f"{name} was damaged or removed meanwhile: {told}"
             raise LogError(problem, "the log itself is as it was: check it again") from error
-        if len(log) != rows:
+        if there != rows:
             raise LogError(f"{name} has lost requests meanwhile", "check the log again")
         return log.noting(**self.metadata)
 

@@ -7,6 +7,7 @@ from rateproof.errors import InvalidArgument, LogError, Unreachable
 from rateproof.output import printable
 
 _INSTALL: Final = "pip install 'rateproof[dask]'"
+_TRIES: Final = 100
 
 
 def path_of(name: str) -> Any:
@@ -67,6 +68,10 @@ def remove(folder: Any) -> None:
     if isinstance(folder, Path):
         from shutil import rmtree
 
+        for _ in range(_TRIES):  # a worker may still write there, until the folder is gone
+            rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                return
         rmtree(folder)
     elif folder.exists():  # where there are only objects, it is as long as one is in it
         folder.fs.rm(folder.path, recursive=True)

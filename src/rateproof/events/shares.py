@@ -10,6 +10,14 @@ from typing import Any, Final, NamedTuple
 from rateproof import linux
 from rateproof.cluster import Cluster
 from rateproof.errors import CannotWrite, LogError
+from rateproof.events.costs import (
+    bound,
+    disk_for,
+    fitting,
+    pieces_of,
+    refuse_full,
+    rows_at_once,
+)
 from rateproof.events.facts import Facts, RowFile
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import LONG
@@ -19,15 +27,7 @@ from rateproof.events.pieces import Pieces
 from rateproof.events.places import remove
 from rateproof.events.progress import Progress
 from rateproof.events.repeats import refuse_repeated_apart
-from rateproof.events.splitter import (
-    Splitter,
-    bound,
-    fitting,
-    pieces_of,
-    refuse_full,
-    rows_at_once,
-    turns,
-)
+from rateproof.events.splitter import Splitter, turns
 from rateproof.events.workplace import ANOTHER, Workplace
 from rateproof.output import printable
 
@@ -97,6 +97,7 @@ def pieces_on(
             yield None
             return
         rows, groups, metadata = log.rows, log.groups, prepared[0](EventLog(log.metadata)).metadata
+        needs = disk_for(log)
     workers = cluster.workers()
     threads, memory = sum(workers.values()), memory or _share(cluster, workers)
     count = max(threads, pieces_of(rows, memory), -(-rows // _MOST_ROWS))
@@ -107,7 +108,7 @@ def pieces_on(
         )
         place = Workplace(folder, BESIDE if cluster.folder is None else ANOTHER)
         if isinstance(folder, Path):
-            refuse_full(place, rows, name)
+            refuse_full(place, needs, name)
         asked = Asked(paths, place, count, memory, prepared[1], name)
         most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
@@ -125,7 +126,7 @@ def _run(
 
 def _share(cluster: Cluster, workers: Mapping[str, int]) -> int:
     """Half of what is free on the machine that has least of it for each task."""
-    free = cluster.client.run(linux.free_memory)
+    free = cluster.asked(linux.free_memory)
     threads: dict[str, int] = {}
     for address, own in workers.items():
         host = address.rpartition(":")[0]
@@ -133,7 +134,7 @@ def _share(cluster: Cluster, workers: Mapping[str, int]) -> int:
     shares = [
         told // (2 * threads[address.rpartition(":")[0]])
         for address, told in free.items()
-        if told is not None and address in workers
+        if isinstance(told, int) and address in workers
     ]
     return min(shares, default=_MEMORY)
 

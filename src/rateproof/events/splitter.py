@@ -1,7 +1,6 @@
 """A log that does not fit in memory, split by its keys into Parquet files that do."""
 
 import os
-import shutil
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +12,23 @@ from typing import Any, Final
 
 from rateproof import __version__, linux
 from rateproof.core import required_native
-from rateproof.errors import CannotWrite, InvalidArgument
+from rateproof.errors import CannotWrite
+from rateproof.events.costs import (
+    MOST_PIECES,
+    bound,
+    disk_for,
+    fits,
+    fitting,
+    pieces_of,
+    refuse_full,
+    rows_at_once,
+    size,
+)
 from rateproof.events.facts import Facts, RowFile
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import COLUMNS, EventLog
-from rateproof.events.parquet import array_of, require_pyarrow
+from rateproof.events.parquet import array_of, file_writer, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Pieces
 from rateproof.events.places import to_write
@@ -30,21 +40,10 @@ from rateproof.events.workplace import Workplace, identity_of, workplace
 from rateproof.folders import emptied
 from rateproof.output import printable
 
-_BYTES_A_ROW: Final = 120
-"""Memory that judging a request takes, see `benchmarks/prove.py`; keys that are there once take about twice that."""
-
-_BYTES_IN_TURN: Final = 170
-"""The same while the next piece is read."""
-
-_BYTES_TO_SPLIT: Final = 360
-_BASE: Final = 180_000_000
-"""Memory of the program itself."""
-
-_MOST_PIECES: Final = 256
 _STRETCHES: Final = 32
 """Stretches of a key that does not fit for each that would: one is looked at with those around it."""
-_DISK_A_ROW: Final = 40
-_MEGABYTE: Final = 1_000_000
+_ROWS_TOGETHER: Final = 1 << 14
+"""Rows of a stretch that are read together, or are left out beside another."""
 
 _COLUMNS: Final = [name for name in COLUMNS if name in JUDGED]
 
@@ -86,7 +85,7 @@ def in_pieces(
             return
         memory = free // 2
     with opened(path, to_judge=True) as log:
-        if log is None or log.rows <= LONG or _BASE + log.rows * _BYTES_A_ROW <= memory:
+        if log is None or log.rows <= LONG or fits(log.rows, memory):
             yield None
             return
         prepared(EventLog(log.metadata))  # refuses what is asked, also of pieces that are left
@@ -95,28 +94,11 @@ def in_pieces(
             pieces = _left(place, memory, say)
             if pieces is None:
                 emptied(place.folder)  # results that were kept there are of other pieces
-                asked = log.rows, memory, place, name
-                count = pieces_needed(*asked, say, half=free is not None)
+                count = pieces_needed(log, memory, place, name, say, half=free is not None)
                 splitter = Splitter(place, count, name, memory)
                 pieces = split(log, splitter, rows_at_once(memory), prepared, say)
             bound(pieces, memory)
             yield pieces
-
-
-def bound(pieces: Pieces, memory: int) -> None:
-    """Leave out the pieces that cannot be judged in so much memory, each of them of one key."""
-    takes = _BASE + pieces.most_rows * _BYTES_IN_TURN + _MEGABYTE
-    pieces.leave_out(fitting(memory), f"--memory {takes // _MEGABYTE}MB has room")
-
-
-def fitting(memory: int) -> int:
-    """Rows that can be judged at a time."""
-    return (memory - _BASE) // _BYTES_IN_TURN
-
-
-def rows_at_once(memory: int) -> int:
-    """Rows that can be shared out at a time."""
-    return (memory - _BASE) // _BYTES_TO_SPLIT
 
 
 def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces | None:
@@ -136,12 +118,18 @@ def _left(place: Workplace, memory: int, say: Callable[[str], None]) -> Pieces |
 
 
 def pieces_needed(
-    rows: int, memory: int, place: Workplace, name: str, say: Callable[[str], None], *, half: bool
+    log: ParquetLog,
+    memory: int,
+    place: Workplace,
+    name: str,
+    say: Callable[[str], None],
+    *,
+    half: bool,
 ) -> int:
-    """Return the number of pieces of a log of so many rows; what they take is said.
+    """Return the number of pieces of a log; what they take is said.
 
     Args:
-        rows: of the log.
+        log: the log.
         memory: bytes that may be taken.
         place: where the pieces go.
         name: of the log, for messages.
@@ -153,47 +141,13 @@ def pieces_needed(
         CannotWrite: the disk has no room for the pieces.
     """
     required_native("a log that does not fit in memory")
-    count, needs = pieces_of(rows, memory), rows * _DISK_A_ROW
+    count, needs = pieces_of(log.rows, memory), disk_for(log)
     say(
-        f"{rows:,} requests do not fit in {_size(memory)}{', half of what is free' if half else ''}"
-        f": {count} pieces by key go to {place.folder}, at most {_size(needs)} in all, and are removed afterwards"
+        f"{log.rows:,} requests do not fit in {size(memory)}{', half of what is free' if half else ''}"
+        f": {count} pieces by key go to {place.folder}, about {size(needs)} in all, and are removed afterwards"
     )
-    refuse_full(place, rows, name)
+    refuse_full(place, needs, name)
     return count
-
-
-def pieces_of(rows: int, memory: int) -> int:
-    """Number of pieces of so many rows in all, each of which can be judged in so much memory.
-
-    Raises:
-        InvalidArgument: more than there can be.
-    """
-    count = -(-rows * _BYTES_IN_TURN * 5 // (4 * max(1, memory - _BASE)))
-    if count > _MOST_PIECES:
-        least = _BASE + rows * _BYTES_IN_TURN * 5 // (4 * _MOST_PIECES)
-        raise InvalidArgument(
-            f"--memory {_size(memory)} is too little for {rows:,} requests",
-            f"at least {_size(least + _MEGABYTE)}",
-        )
-    return count
-
-
-def refuse_full(place: Workplace, rows: int, name: str) -> None:
-    """Refuse a folder that has no room for the pieces of so many rows.
-
-    Raises:
-        CannotWrite: it has not.
-    """
-    needs, free = rows * _DISK_A_ROW, shutil.disk_usage(place.folder).free
-    if needs > free:
-        raise CannotWrite(
-            f"{place.folder} has room for {_size(free)}, and {name} may need {_size(needs)} there",
-            place.hint,
-        )
-
-
-def _size(number: int) -> str:
-    return f"{number / _MEGABYTE:,.0f} MB"
 
 
 def split(
@@ -244,6 +198,7 @@ class Splitter:
         memory: bytes that may be taken: a piece that does not fit is split again; None: it is not.
         prefix: of the names of files.
         first: number of the first row in the whole log.
+        together: rows of a group at most; None: all that come at a time.
     """
 
     def __init__(
@@ -255,8 +210,9 @@ class Splitter:
         *,
         prefix: str = "",
         first: int = 0,
+        together: int | None = None,
     ) -> None:
-        self.name, self._prefix, self._first = name, prefix, first
+        self.name, self._prefix, self._first, self._together = name, prefix, first, together
         self._place, self._count, self._memory, self.facts = place, count, memory, Facts()
         self._rows: dict[int, int] = {}
         self._native, self._pa = required_native("splitting a log"), require_pyarrow()
@@ -350,9 +306,11 @@ class Splitter:
     def _by_time(self, log: ParquetLog, name: str, memory: int) -> list[RowFile]:
         """The requests of a key in stretches of time, so small that several fit."""
         several = [*turns(log.groups, rows_at_once(memory))]
-        each = max(1, fitting(memory) // _STRETCHES, log.rows // (_MOST_PIECES - _STRETCHES))
+        each = max(1, fitting(memory) // _STRETCHES, log.rows // (MOST_PIECES - _STRETCHES))
         begins = beginnings(log, several, each)
-        finer = Splitter(self._place, len(begins), self.name, prefix=f"{name}-")
+        finer = Splitter(
+            self._place, len(begins), self.name, prefix=f"{name}-", together=_ROWS_TOGETHER
+        )
         for groups in several:
             rows, keys = log.read(groups, keys=False), log.keys(groups)
             parts = self._native.parts_by_time(rows.stored("sent_ns"), len(rows), begins)
@@ -415,7 +373,8 @@ class Splitter:
             own = places.slice(at, counts[number])
             arrays = [*(_taken(column, own) for column in columns), where(own)]
             table = pa.Table.from_arrays(arrays, names=[*_COLUMNS, WHERE])
-            self._writer(number, table.schema).write_table(table, row_group_size=len(table))
+            rows = self._together or len(table)
+            self._writer(number, table.schema).write_table(table, row_group_size=rows)
 
         filled = [
             (number, at)
@@ -443,11 +402,11 @@ class Splitter:
     def _writer(self, number: int, schema: Any) -> Any:
         if number not in self._writers:
             delta = [name for name in (*_COLUMNS, WHERE) if name.endswith("_ns")] + ["sequence"]
-            self._writers[number] = self._pa.parquet.ParquetWriter(
+            self._writers[number] = file_writer()(
                 **to_write(self._file(number)),
                 schema=schema,
                 compression="lz4",
-                write_statistics=False,
+                write_statistics=["sent_ns"],
                 use_dictionary=[name for name in _COLUMNS if name not in {*delta, "key"}],
                 column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
                 store_schema=False,

@@ -15,7 +15,7 @@ from rateproof.events.access_logs.access_log import name_of, ordered_hosts
 from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.access_logs.rotation import pieces_of
 from rateproof.events.access_logs.scan import begin, chunks
-from rateproof.events.parquet import require_pyarrow
+from rateproof.events.parquet import file_writer, require_pyarrow
 from rateproof.events.places import path_of, to_write
 from rateproof.events.shares import BESIDE, attempt
 from rateproof.output import printable, say
@@ -105,7 +105,7 @@ def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog
     said = [scan.introduction]
     with (
         _writing(folder),
-        pa.parquet.ParquetWriter(
+        file_writer()(
             **to_write(path), schema=schema, compression="lz4", write_page_checksum=True
         ) as writer,
     ):

@@ -7,7 +7,22 @@ Read in this order:
     notation      `Quota` and `Policy`, their text, and the envelope gap(m)
 """
 
-from rateproof.policy.notation import ALGORITHMS, MAX_LIMIT, Policy, Quota
+from rateproof.policy.notation import (
+    ALGORITHMS,
+    MAX_LIMIT,
+    Policy,
+    PolicyLike,
+    Quota,
+    policy_of,
+)
 from rateproof.policy.record import Algorithm
 
-__all__ = ["ALGORITHMS", "MAX_LIMIT", "Algorithm", "Policy", "Quota"]
+__all__ = [
+    "ALGORITHMS",
+    "MAX_LIMIT",
+    "Algorithm",
+    "Policy",
+    "PolicyLike",
+    "Quota",
+    "policy_of",
+]

@@ -14,7 +14,7 @@ and windows of 73 years and more, which are refused:
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 from rateproof.errors import InvalidArgument, InvalidPolicy
 from rateproof.policy.record import MAX_LIMIT, Algorithm
@@ -22,7 +22,7 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.registry import modules_in
 from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
 
-__all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "Quota"]
+__all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "PolicyLike", "Quota", "policy_of"]
 
 # As in `limits`: a month is 30 days and a year is 12 such months.
 _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
@@ -203,6 +203,25 @@ class Policy:
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.quotas))
+
+
+PolicyLike: TypeAlias = str | Quota | Policy
+
+
+def policy_of(policy: PolicyLike) -> Policy:
+    """The policy that is meant.
+
+    Raises:
+        InvalidPolicy: it is text that cannot be read.
+        TypeError: it is of another type.
+    """
+    if isinstance(policy, str):
+        return Policy.parse(policy)
+    if isinstance(policy, Quota):
+        return Policy((policy,))
+    if isinstance(policy, Policy):
+        return policy
+    raise TypeError(f"policy is {type(policy).__name__}, not str, Quota or Policy")
 
 
 def _parse_quota(part: str, text: str) -> Quota:

@@ -52,6 +52,16 @@ def test_five_admitted_and_one_rejected_is_consistent():
     assert (verdict.counts.admitted, verdict.counts.rejected) == (5, 1)
 
 
+@pytest.mark.parametrize("judged", [judge, judge_keys])
+def test_a_policy_may_be_text_and_what_is_none_is_named(judged):
+    log = log_of(*burst(6))
+    assert judged(log, "5 per 5s") == judged(log, FIVE) == judged(log, FIVE.quotas[0])
+    with pytest.raises(InvalidArgument, match="'often' is not a policy"):
+        judged(log, "often")
+    with pytest.raises(TypeError, match="policy is int, not str, Quota or Policy"):
+        judged(log, 5)
+
+
 def test_six_admitted_are_violated_and_outrank_an_invalid_run():
     verdict = judge(log_of(*burst(6), valid=False), FIVE)
     assert verdict.outcome == VIOLATED

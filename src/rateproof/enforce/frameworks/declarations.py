@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack
 
 from rateproof.clock import Clock
-from rateproof.enforce.enforced_policy import PolicyLike, policy_of
 from rateproof.enforce.http.addresses import DIRECT, ClientAddress
 from rateproof.enforce.http.flooding import Flooding, check_flood_exempt
 from rateproof.enforce.http.keys import KeyLike, key_reader, part
@@ -22,7 +21,7 @@ from rateproof.enforce.http.validation import (
 from rateproof.enforce.http.views import RequestView
 from rateproof.enforce.limiter import Limiter
 from rateproof.errors import InvalidArgument, NeverPossible
-from rateproof.policy import Policy
+from rateproof.policy import Policy, PolicyLike, policy_of
 
 D = TypeVar("D")
 R = TypeVar("R")

@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from rateproof.enforce.enforced_policy import policy_of
 from rateproof.enforce.frameworks.django import DjangoRateLimit, arguments
 from rateproof.errors import InvalidArgument
+from rateproof.policy import policy_of
 
 _CLOCK, _POLICY = "such as ManualClock()", "such as '10/s; 1000/day'"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import exceptions, throttling
 
-from rateproof.enforce.enforced_policy import policy_of
 from rateproof.enforce.frameworks.django import current
 from rateproof.enforce.http.answers import Refusal
 from rateproof.enforce.http.views import WsgiRequest
+from rateproof.policy import policy_of
 
 
 class RateThrottle(throttling.SimpleRateThrottle):

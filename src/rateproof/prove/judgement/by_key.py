@@ -6,7 +6,7 @@ from dataclasses import replace
 from rateproof.clock import Tolerance
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
-from rateproof.policy import Policy
+from rateproof.policy import PolicyLike, policy_of
 from rateproof.prove.diagnosis.hypotheses import Hypothesis, diagnose, failed_runs, not_limited
 from rateproof.prove.judgement.ruling import verdict_of
 from rateproof.prove.judgement.runs import APART, by_run
@@ -24,7 +24,7 @@ _LEAST_BUDGET = 10_000
 
 def judge_keys(
     log: EventLog,
-    policy: Policy,
+    policy: PolicyLike,
     *,
     claims: frozenset[str] = CLAIMS,
     tolerance_ppm: int = 500,
@@ -41,8 +41,9 @@ def judge_keys(
     is violated. Each key has its share of the budget, and 10,000 positions at least.
 
     Raises:
-        InvalidArgument: an unknown claim, none, or a bad tolerance; header fields alone.
+        InvalidArgument, TypeError: as of `judge`; header fields alone.
     """
+    policy = policy_of(policy)
     checked(claims)
     if claims == {HEADERS}:
         raise InvalidArgument(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rateproof.clock import Tolerance
 from rateproof.events import EventLog
-from rateproof.policy import Policy
+from rateproof.policy import PolicyLike, policy_of
 from rateproof.prove.diagnosis.hypotheses import diagnose, failed_runs, not_limited
 from rateproof.prove.headers import Headers
 from rateproof.prove.judgement.ruling import verdict_of
@@ -19,7 +19,7 @@ from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Cause, Verdict
 
 def judge(
     log: EventLog,
-    policy: Policy,
+    policy: PolicyLike,
     *,
     claims: frozenset[str] = CLAIMS,
     tolerance_ppm: int = 500,
@@ -36,7 +36,7 @@ def judge(
             True that no key was used before the log began;
             `metadata["complete"]` False that requests of the run are missing, and
             then no rejection is judged, for one of these may be its reason.
-        policy: what the limiter is said to keep.
+        policy: what the limiter is said to keep, also as text.
         claims: which promises to judge, from `ALL_CLAIMS`.
         tolerance_ppm: how far the rate of the limiter's clock may be off.
         granularity_ns: the step of the limiter's clock.
@@ -51,8 +51,10 @@ def judge(
         A verdict. A violation outranks every reason to doubt the run.
 
     Raises:
-        InvalidArgument: an unknown claim, none, or a bad tolerance.
+        InvalidArgument: an unknown claim, none, a bad tolerance, or text that is no policy.
+        TypeError: a policy of another type.
     """
+    policy = policy_of(policy)
     checked(claims)
     if fresh_keys:
         log = taken_for_fresh(log)

@@ -59,7 +59,7 @@ def feasible(
 
 # What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
 # tightest_ns, stressed, code of the key); a leader is (code of its key, index of the quota,
-# rank), the least rank first; a suspect is (code of its key, tolerated, exact, unknown, wrong):
+# rank), the least rank first; a suspect is (code of its key, broken, tolerated, exact, unknown, wrong, joint, nested):
 # see `prove.screen.Suspect`.
 class _Screened(TypedDict):
     keys: int
@@ -76,7 +76,16 @@ class _Screened(TypedDict):
     wrong_if_exact: bool
     wrong_if_unknown: bool
     suspects: list[
-        tuple[int, tuple[int, int] | None, int | None, int | None, int | None, bool, int | None]
+        tuple[
+            int,
+            tuple[int, int] | None,
+            int | None,
+            int | None,
+            int | None,
+            bool,
+            int | None,
+            list[int],
+        ]
     ]
 
 # A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.

@@ -332,6 +332,7 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
         ("", "no limit"),
         ('[limits.api]\nkey = "ip"\n', "line 1: a limit without a policy"),
         ('[limits.api]\npolicy = "5 per 5s"\nkey = "body:x"\n', "line 3: 'body:x'"),
+        ('[limits.api]\npolicy = "5 per 5s"\nkey = "ip\\u001c"\n', r"'ip\x1c' in key 'ip\x1c' is"),
         ('[limits.api]\npolicy = "5 per 5s"\ncost = 6\n', "cost 6 is above the limit: at most 5"),
         ('[limits.api]\npolicy = "leaky-queue 5 per 5s"\n', 'line 2: algorithm is "leaky-queue"'),
         ('[limits.api]\npolicy = "5 per 5s"\npolicy = "6 per 5s"\n', "line 3"),

@@ -132,3 +132,18 @@ def test_what_is_no_socket_that_listens_is_refused_by_name(tmp_path, handed, tol
     assert what in said
     if "descriptor" in said:
         assert "(a TCP or Unix stream socket that listens: ListenStream=, Accept=no)" in said
+
+
+@pytest.mark.parametrize("place", ["{}/notify", "@rateproof{}"])
+def test_systemd_is_told_once_it_serves(start_service, tmp_path, monkeypatch, place):
+    place = place.format(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.settimeout(60)
+        told.bind(place.replace("@", "\0"))
+        monkeypatch.setenv("NOTIFY_SOCKET", place)
+        service = start_service()
+        assert told.recv(99) == b"READY=1"
+        assert service.ask()[0] == 200
+    service = start_service()
+    assert "cannot tell NOTIFY_SOCKET" in service.said()
+    assert service.ask()[0] == 200

@@ -1,7 +1,10 @@
-//! Sockets that systemd opened and hands over: sd_listen_fds(3).
+//! systemd: sockets that it opened and hands over, sd_listen_fds(3), and that it is told of the start, sd_notify(3).
 
 use std::io;
 use std::os::fd::RawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The first descriptor that is handed over.
 const FIRST: RawFd = 3;
@@ -52,6 +55,21 @@ pub fn sockets() -> Result<Vec<Handed>, String> {
         })
     };
     (0..).zip(names).map(each).collect()
+}
+
+/// Says that it serves, to whoever started it and waits for that.
+pub fn say_ready() {
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let address = match place.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&place),
+    };
+    let told = address.and_then(|place| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &place));
+    if let Err(error) = told {
+        tell!("rateproof: cannot tell NOTIFY_SOCKET {place:?} that it serves: {error}");
+    }
 }
 
 /// True if a socket that is listened at is one of the file system; else what is the matter with it.

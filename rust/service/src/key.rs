@@ -120,8 +120,9 @@ impl Part {
             ("header", Some(name)) if token(name) => Kind::Header,
             ("cookie", Some(name)) if token(name) => Kind::Cookie,
             _ => {
+                let (part, text) = (quoted(part.as_bytes()), quoted(text.as_bytes()));
                 return Err(format!(
-                    "'{part}' in key '{text}' is not a place in a request ({FORM})"
+                    "{part} in key {text} is not a place in a request ({FORM})"
                 ));
             }
         };

@@ -141,6 +141,7 @@ fn run() -> Result<(), Failure> {
     let tls = settings.tls.is_some();
     say(&arguments, &settings, &listeners, tls)?;
     warn(&settings, &listeners);
+    activation::say_ready();
     // Tables may take long to make: whoever is asked to end does not wait for that.
     let reload = Reload {
         arguments,

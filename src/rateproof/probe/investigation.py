@@ -57,9 +57,7 @@ def run_course(
         if not left.boxes or refutation.saves_more(left) or confirming.run(left):
             break
     if not course.hypotheses.boxes and not course.shared:
-        search.scatter(
-            sure=True
-        )  # a key may have filled all counters, and another one some of them
+        search.scatter()  # a key may have filled all counters, and another one some of them
         if not course.several:
             course.proof = None
             course.hypotheses = LastLook(rounds).run(course.hypotheses)

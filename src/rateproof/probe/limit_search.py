@@ -1,6 +1,7 @@
 """The first keys of a probe: how many requests are admitted at once, and when the next is."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from statistics import median
 
 from rateproof.probe.budget import Spending
@@ -8,7 +9,7 @@ from rateproof.probe.course import Course, Round
 from rateproof.probe.inference import Recovery
 from rateproof.probe.seen import Seen, condensed, volleys
 from rateproof.probe.sending import Sender
-from rateproof.probe.several import RUN, Hit, Several, several
+from rateproof.probe.several import RUN, Hit, Several, denials_beyond_chance, several
 from rateproof.units import SECOND_NS
 
 _FIRST_DELAY_NS = 10_000_000
@@ -16,11 +17,7 @@ _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
-_SCATTERED, _SCATTERING = (
-    20,
-    160,
-)
-_ALL_FULL = 32  # denials at once: no counter has room left
+_SCATTERED, _SCATTERING, _SCATTERS = 20, 160, 5
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _AGAIN = 2
 _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much longer window
@@ -61,7 +58,7 @@ class LimitSearch:
         alone = self._alone(_ONE_BY_ONE)
         if sender.delaying:
             return None
-        size = max(8, course.burst + max(3, course.burst // 4))
+        size = max(8, course.burst + max(3, course.burst // 8))
         hit, seen = self._burst(size)
         if seen and not any(each.admitted for each in seen):
             course.shared = True
@@ -178,15 +175,20 @@ class LimitSearch:
     def _stuck(self, alone: Sequence[Seen], filled: Seen, back: Seen | None) -> None:
         """Find out if many connections get more than one, time and again: there are several counters."""
         course = self._course
-        least, most = course.limit, 0
+        least, most, beyond, asked = course.limit, 0, 0, 0
         for tries in range(_AGAIN + 1):
             if tries:
-                size = 4 * course.limit
+                size = 2 * course.limit
                 if self._spending.left < 2 * size:
                     return
                 alone = self._alone(course.limit + 2)
                 _, seen = self._burst(size)
-                least = min(least, sum(each.admitted for each in seen))
+                if not seen:
+                    return
+                together = sum(each.admitted for each in seen)
+                own = sum(each.admitted for each in alone)
+                beyond, asked = beyond + together - own, asked + course.connections - own
+                least = min(least, together)
                 course.limit = min(
                     course.limit, max(1, least)
                 )  # more, and some came back meanwhile
@@ -195,7 +197,10 @@ class LimitSearch:
             most = max(most, sum(each.admitted for each in alone))
             if least <= most:
                 return
-        polled = self._sender.search(most + 2, [1] * _AT_ONCE)
+        denials = denials_beyond_chance(beyond, asked)
+        if denials > RUN:  # others add too little for that
+            return
+        polled = self._sender.search(most + 2 + ceil(denials), [1] * ceil(denials))
         if (
             polled and polled[-1].admitted
         ):  # on the same connection, at once: another counter has room
@@ -204,43 +209,39 @@ class LimitSearch:
         high_ns = back.received_ns - filled.sent_ns if back else None
         course.several = Several(most, least, None, course.held_ns, high_ns, sticky=True)
 
-    def scatter(self, *, sure: bool = False) -> None:
-        """Find out whether the requests of one key meet several counters.
-
-        Args:
-            sure: only where they admit as many together the second time, and then none for long.
-        """
+    def scatter(self) -> None:
+        """Find out if the requests of one key meet several counters."""
         sender, course = self._sender, self._course
-        before = sender.requests
         if not sender.reconnecting and self._one():
-            self._spending.scattered = sender.requests - before
             return
-        most = min(self._spending.left // 2, _SCATTERED * course.limit + _SCATTERING)
-        searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
-        if any(seen.denied for seen in searched) and searched[0].admitted:
-            most -= sender.requests - before
-            hit = sender.hitter(fresh=True)
-            end_ns, run = self._spending.end_ns, _ALL_FULL if sure else RUN
-            found, _ = several(hit, searched, most, end_ns, self._delays_ns, run=run)
-            if found and (not sure or found.again == found.together):
-                course.several = found
-        self._spending.scattered = sender.requests - before
+        for _ in range(_SCATTERS):  # a key may fill all of them at once, or one after the other
+            before = sender.requests
+            most = min(self._spending.left // 2, _SCATTERED * course.limit + _SCATTERING)
+            searched = sender.search(most // 2, [*[1] * _AT_ONCE, *self._delays_ns])
+            if any(seen.denied for seen in searched) and searched[0].admitted:
+                most -= sender.requests - before
+                hit, end_ns = sender.hitter(fresh=True), self._spending.end_ns
+                if found := several(hit, searched, most, end_ns, self._delays_ns):
+                    course.several = found
+                    break
 
     def _one(self) -> bool:
         """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back."""
         course = self._course
         limit = min(course.limit, course.alone)
-        size = course.limit + _ALL_FULL
+        size = course.limit + RUN
         if self._spending.left < 2 * size:
             return False
         _, seen = self._burst(size)
+        if not seen:
+            return False
         took_ns = seen[-1].received_ns - seen[0].sent_ns
         back = took_ns // max(course.held_ns, course.back_ns // 2)
         return sum(each.admitted for each in seen) <= limit + 1 + back
 
     def soon(self, recovery: Recovery) -> bool:
         """Tell if a key, or the one that was filled at once, came back at once, and may not have filled every counter."""
-        at_once = self._course.held_ns < _SOON_NS and recovery.denied < _ALL_FULL
+        at_once = self._course.held_ns < _SOON_NS and recovery.denied < RUN
         return self._roams or at_once
 
 

@@ -4,18 +4,22 @@ So it is where every worker counts for itself and the server closes each connect
 proxy deals the requests out. Denials and admissions of one key alternate then, as of a
 limiter whose window is tiny; but once all counters are full every request is denied, for
 longer than that lasted. No limiter with one counter does both: what came back to it so
-soon would come back again.
+soon would come back again. One that lets requests through at random seems to, now and
+then: so a run of denials counts only where chance hardly explains it, and a number only
+where it is the same twice.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise, takewhile
+from math import inf, log
 
 from rateproof.probe.roundness import Figure, window_in
 from rateproof.probe.seen import Seen
 
-RUN = 16
-"""Denials in a row after which all counters are taken for full: of 4 counters one is missed in 100."""
+RUN = 32
+"""Denials in a row after which all counters are taken for full: of 8 counters one is missed in 100."""
+_CHANCE = 0.001
 _RENEWALS = 2  # a clock's windows give one, at a boundary
 _TRIES = 3
 _POLLS = 12
@@ -68,10 +72,7 @@ def several(
     most: int,
     end_ns: int,
     delays_ns: Sequence[int],
-    *,
-    same: bool = False,
-    run: int = RUN,
-) -> tuple[Several | None, list[Seen]]:
+) -> Several | None:
     """Fill a key until all counters are full, wait until one admits, and do so once more.
 
     Args:
@@ -81,21 +82,18 @@ def several(
         most: requests at most.
         end_ns: when to stop waiting.
         delays_ns: from one poll to the next.
-        same: `hit` goes on with the key of `before`, where a fresh one would take too many.
-        run: denials in a row after which all counters are taken for full.
 
     Returns:
-        What is known of them, None where one counter may explain it; and all that was seen.
+        What is known of them; None where one counter, or chance, may explain it.
     """
     limit = _each(before)
     # A bucket with a fast refill never gets full: half is left to find out its rate.
-    runs = [before, *_filled(hit, *((run, most) if same else (limit + run, most // 2)), 1, run=run)]
-    history = [*chain(*runs[not same :])]
-    most += len(before) if same else 0
+    runs = [before, *_filled(hit, limit + RUN, most // 2, 1)]
+    history = [*chain(*runs[1:])]
     each = min(limit, _each(history))
     renewals = [_renewals(filled, each) for filled in runs]
     if sum(renewals) < _RENEWALS:
-        return None, history
+        return None
     latest = max(n for n in range(len(runs)) if sum(renewals[n:]) >= _RENEWALS)
     since_ns = runs[latest][0].sent_ns
     for _ in range(_TRIES):
@@ -106,34 +104,39 @@ def several(
         if low_ns > last_ns - since_ns:
             break
         history += polls  # one had room left, or what is admitted comes back as fast as that
-        history += chain(*_filled(hit, run, most - len(history), 1, run=run))
+        history += chain(*_filled(hit, RUN, most - len(history), 1))
     else:
-        return None, history
-    history += polls
-    found = Several(limit, total, None, low_ns, high_ns)
+        return None
     if high_ns is None:
-        return found, history
+        return None
     # Once the last of them may be back, too. The poll that was admitted counts already.
-    at_ns = polls[-1].received_ns + last_ns - begun_ns
-    second = [*chain(*_filled(hit, total, most - len(history), RUN, run=run, at_ns=at_ns))]
-    history += second
-    if any(seen.admitted for seen in second[-run:]) or len(second) < total + run:
-        return found, history
+    at_ns, left = polls[-1].received_ns + last_ns - begun_ns, most - len(history) - len(polls)
+    second = [*chain(*_filled(hit, total, left, RUN, at_ns=at_ns))]
     again, begun_ns, last_ns = _count(second)
-    again += 1
-    if again < total:  # there is room left: when the next is admitted says nothing
-        return replace(found, again=again), history
+    room = any(seen.admitted for seen in second[-RUN:])
+    if room or again + 1 != total or _by_chance([*history, *polls[:-1]], second):
+        return None
     step_ns = max(1, (high_ns - low_ns) // _POLLS)
-    instants = [begun_ns + low_ns + n * step_ns for n in range(most - len(history))]
+    instants = [begun_ns + low_ns + n * step_ns for n in range(most - len(history) - len(second))]
     polls = _polled(hit, instants, end_ns, 2)
     again_low_ns, again_high_ns = _held(polls, 2, begun_ns, last_ns)
-    return Several(
-        each if again == total else limit,  # no key was fresh that had less room
-        again,
-        total,
-        max(low_ns, again_low_ns),
-        min(high_ns, again_high_ns or high_ns),
-    ), [*history, *polls]
+    low_ns, high_ns = max(low_ns, again_low_ns), min(high_ns, again_high_ns or high_ns)
+    return Several(each, total, total, low_ns, high_ns)
+
+
+def denials_beyond_chance(admitted: int, requests: int) -> float:
+    """Count the denials in a row that a rule has once in a thousand which at random admits as often as that."""
+    return log(_CHANCE) / log(1 - admitted / (requests + 1)) if admitted > 0 else inf
+
+
+def _by_chance(*filled: Sequence[Seen]) -> bool:
+    """Tell if what was admitted once one was denied is so little that chance explains the denials at the end."""
+    more, requests, denials = 0, 0, 0
+    for history in filled:
+        after = [seen.admitted > 0 for seen in history[_each(history) :]]
+        full = max((n for n, admitted in enumerate(after, 1) if admitted), default=0)
+        more, requests, denials = more + sum(after), requests + full, denials + len(after) - full
+    return denials < denials_beyond_chance(more, requests)
 
 
 def _each(history: Sequence[Seen]) -> int:
@@ -148,16 +151,16 @@ def _renewals(run: Sequence[Seen], each: int) -> int:
 
 
 def _filled(
-    hit: Hit, requests: int, most: int, connections: int, *, run: int, at_ns: int = 0
+    hit: Hit, requests: int, most: int, connections: int, *, at_ns: int = 0
 ) -> list[Sequence[Seen]]:
     """Send so many requests, and further runs until all counters are full."""
     runs: list[Sequence[Seen]] = []
     while requests <= most:
         runs.append(hit(requests, at_ns, connections))
-        if not any(seen.admitted for seen in runs[-1][-run:]):
+        if not any(seen.admitted for seen in runs[-1][-RUN:]):
             break
         most -= requests
-        requests = run
+        requests = RUN
     return runs
 
 

@@ -336,9 +336,23 @@ def test_several_counters_are_told_from_one_and_by_the_connection_or_not(number,
         assert 2 <= course.several.counters <= number
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_limiter_that_lets_some_through_is_no_number_of_counters(seed, simulated):
-    limiter = leaky(simulated.sliding_log(2, S // 2), 0.1, seed)
+@pytest.mark.parametrize(
+    ("limit", "window_ns", "seed"),
+    [
+        (2, S // 2, 0),
+        (2, S // 2, 1),
+        (2, 5 * S, 6),  # by the connection, as it seems
+        (18, 15 * S, 5),  # all denied, for a while
+        pytest.param(18, S, 7, marks=pytest.mark.slow),
+        pytest.param(30, 15 * S, 9, marks=pytest.mark.slow),
+        pytest.param(30, 15 * S, 11, marks=pytest.mark.slow),
+    ],
+)
+def test_a_limiter_that_lets_some_through_is_no_number_of_counters(
+    limit, window_ns, seed, simulated
+):
+    """One in ten, at random: together they admit another number each time."""
+    limiter = leaky(simulated.sliding_log(limit, window_ns), 0.1, seed)
     course, _ = _course(simulated, limiter, seed)
     assert (course.several, named_kind(course)) == (None, None)
 

@@ -1,5 +1,6 @@
 """Counters that know nothing of each other, any of which a request of a key may meet."""
 
+import math
 import random
 
 import pytest
@@ -8,7 +9,7 @@ from rateproof.probe.budget import Budget
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
-from rateproof.probe.several import Several, several
+from rateproof.probe.several import Several, denials_beyond_chance, several
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -56,7 +57,7 @@ def test_one_counter_is_never_taken_for_several(name, simulated):
         if before[-1].admitted and not all(seen.admitted for seen in before):
             delays_ns = [int(10 * MS * 1.5**n) for n in range(20)]
             hit, end_ns = sender.hitter(fresh=True), sender.now_ns() + 60 * S
-            assert several(hit, before, 200, end_ns, delays_ns)[0] is None, seed
+            assert several(hit, before, 200, end_ns, delays_ns) is None, seed
 
 
 def test_shared_evenly_what_they_admit_together_bounds_them():
@@ -65,3 +66,10 @@ def test_shared_evenly_what_they_admit_together_bounds_them():
     assert Several(19, 40, 40).counters == 4
     assert Several(19, 40).counters == 3
     assert Several(20, 40, 40).counters == 2
+
+
+def test_a_run_of_denials_counts_where_chance_hardly_explains_it():
+    """Of a rule that admits one in ten, 66 in a row; of one that admits half, ten."""
+    assert 65 < denials_beyond_chance(100, 999) < 66
+    assert 9 < denials_beyond_chance(500, 999) < 10
+    assert denials_beyond_chance(0, 10) == math.inf

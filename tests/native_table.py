@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from rateproof._native import Table
+from rateproof._native import Table, hit_all
 from rateproof.policy import Quota
 
 HOUR_NS = 3_600 * 10**9
@@ -20,7 +20,7 @@ BOUND_S = 5  # the table waits 100 ms for a lock; a loaded machine may take long
 # Reports each admission with the bounds of the instant at which it was decided.
 HAMMER = """
 import os, sys, time
-from rateproof._native import Table
+from rateproof._native import Table, hit_all
 path, algorithm, limit, window_ns, seconds, costs, churn = sys.argv[1:]
 table = Table(path, algorithm, int(limit), int(window_ns), int(limit), 10_000)
 costs, churn = [int(cost) for cost in costs.split(",")], int(churn)
@@ -30,7 +30,7 @@ os.write(2, b"ready\\n")
 while (begin := time.monotonic_ns()) < end * 10**9:
     n += 1
     cost = costs[n % len(costs)]
-    admitted, full, _, _, reset_ns = table.hit(b"a", cost, None if churn else begin)
+    admitted, full, _, _, reset_ns = hit_all([table], b"a", cost, None if churn else begin)[1][0]
     first, last = begin, time.monotonic_ns()
     if algorithm == "sliding-log" and not churn:
         first = last = begin + reset_ns - int(window_ns)
@@ -39,7 +39,7 @@ while (begin := time.monotonic_ns()) < end * 10**9:
     elif full:
         os.write(1, b"full\\n")
     if churn:
-        table.hit(b"%d-%d" % (os.getpid(), n % churn), 1, None)
+        hit_all([table], b"%d-%d" % (os.getpid(), n % churn), 1, None)
 """
 
 # When an admission was decided: not before the first, not after the second.
@@ -144,9 +144,23 @@ def sliding_log(path: Path | str | None, limit: int, window_ns: int, capacity: i
     return Table(name, "sliding-log", limit, window_ns, limit, capacity)
 
 
+def hit(
+    table: Table, key: bytes, cost: int, now_ns: int | None
+) -> tuple[bool, bool, int, int, int]:
+    """Take `cost` admissions of a key, all or none."""
+    return hit_all([table], key, cost, now_ns)[1][0]
+
+
+def peek(
+    table: Table, key: bytes, cost: int, now_ns: int | None
+) -> tuple[bool, bool, int, int, int]:
+    """The answer that a hit would get, changing nothing."""
+    return hit_all([table], key, cost, now_ns, charge=False)[1][0]
+
+
 def admissions(table: Table, key: bytes, now_ns: int | None = None) -> int:
     """Count the hits in a row that are admitted."""
     count = 0
-    while table.hit(key, 1, now_ns)[0]:
+    while hit(table, key, 1, now_ns)[0]:
         count += 1
     return count

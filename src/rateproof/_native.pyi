@@ -1,7 +1,7 @@
 """The typed seam to the native core."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, TypeAlias, TypedDict, TypeVar, final
+from typing import Any, Self, TypeAlias, TypeVar, final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from typing_extensions import Buffer, disjoint_base
@@ -21,7 +21,6 @@ __all__ = [
     "Denials",
     "Engine",
     "HotLimiter",
-    "Partitions",
     "Table",
     "Tally",
     "Traffic",
@@ -37,6 +36,7 @@ __all__ = [
     "first_short",
     "hit_all",
     "natively",
+    "parted",
     "parts_by_time",
     "parts_of",
     "program_trace",
@@ -57,37 +57,6 @@ def feasible(
     budget: int,
 ) -> tuple[str, list[int], int]: ...
 
-# What `prove.screen` makes a survey of. A figure of pressure is (attempts, possible, provable,
-# tightest_ns, stressed, code of the key); a leader is (code of its key, index of the quota,
-# rank), the least rank first; a suspect is (code of its key, broken, tolerated, exact, unknown, wrong, joint, nested):
-# see `prove.screen.Suspect`.
-class _Screened(TypedDict):
-    keys: int
-    admitted: int
-    rejected: int
-    unknown: int
-    judged: int
-    longest_ns: int | None
-    marked: bool
-    pressure: list[tuple[int, int, int, int | None, bool, int | None]]
-    closest: list[tuple[int, int, int]]
-    densest: list[tuple[int, int, int]]
-    busiest: list[tuple[int, int, int]]
-    wrong_if_exact: bool
-    wrong_if_unknown: bool
-    suspects: list[
-        tuple[
-            int,
-            tuple[int, int] | None,
-            int | None,
-            int | None,
-            int | None,
-            bool,
-            int | None,
-            list[int],
-        ]
-    ]
-
 # A number for all rows, or a buffer of int64, float64 or int32 codes in native byte order.
 # None: a log of more than 2**61 ns, 2**32 rows, or in which a request was sent at no time.
 # The requests of a log by key; None where it is not one that can be looked at so.
@@ -95,7 +64,8 @@ class _Screened(TypedDict):
 class ByKey:
     @staticmethod
     def of(columns: Mapping[str, object]) -> ByKey | None: ...
-    def screen(self, rules: Mapping[str, object], threads: int) -> _Screened: ...
+    # See `prove.screen`, and `Asked` and `Screened` in `rust/python/src/screen.rs`.
+    def screen(self, rules: Mapping[str, object], threads: int) -> dict[str, Any]: ...
     # How many were judged, by rule; how many are broken; rule, row that says it, row that shows it.
     def broken_promises(
         self, asked: Mapping[str, object], threads: int
@@ -115,58 +85,15 @@ class Course:
     def go_on(self, columns: Mapping[str, object]) -> None: ...
     def explained(self) -> tuple[bool, bool]: ...
 
-# A format of access logs on lines: see `events.access_logs.reading` and `rust/access`. A step is
-# (kind, nanoseconds of its unit, what follows it); a group of steps becomes codes and words.
-class _Asked(TypedDict):
-    prefix: bytes
-    steps: list[tuple[str, int, bytes]]
-    open: bool
-    escaped: bool
-    paths: list[list[bytes]]
-    groups: list[list[int]]
-    hashed: list[int]
-    before: bool
-    after: bool
-    longest_ns: int
-    slack_ns: int
-
-class _Scanned(TypedDict):
-    sent_ns: bytes
-    received_ns: bytes
-    status: bytes
-    line: bytes
-    groups: list[tuple[bytes, list[bytes]]]
-    hashes: list[bytes]
-    lines: int
-    strange: int
-    shown: list[tuple[int, bytes]]
-    done_ns: int
-    back_ns: int
-    back_line: int
-    step_ns: int
-    longest_ns: int
-    untimed: int
-    local: int
-    cut: int
-    turned: tuple[int, bytes] | None
-
+# A format of access logs on lines: see `events.access_logs.reading`, and `Asked` and `Scanned` in
+# `rust/python/src/access.rs`.
 @final
 class AccessScanner:
-    def __new__(cls, asked: _Asked) -> AccessScanner: ...
+    def __new__(cls, asked: Mapping[str, object]) -> AccessScanner: ...
     def feed(self, batch: bytes) -> None: ...
     def end(self) -> int: ...
     def held(self) -> int: ...
-    def take(self, keep: bool) -> _Scanned: ...
-
-# Rows of columns of these widths, parted by their codes (int32): see `events.partitions`.
-@final
-class Partitions:
-    def __new__(
-        cls, folder: str, parts: int, widths: Sequence[int], most_bytes: int
-    ) -> Partitions: ...
-    def add(self, codes: bytes, columns: Sequence[bytes]) -> None: ...
-    def rows(self) -> list[int]: ...
-    def read(self, part: int) -> bytes: ...
+    def take(self, keep: bool) -> dict[str, Any]: ...
 
 # Of a quota: limit, lag, and its window at the least and at the most; or burst, -1, and the time
 # of a token at the least and at the most. See `plan.bounds` and `rust/plan`.
@@ -192,6 +119,9 @@ class Traffic:
     def retries(self, policies: Sequence[Sequence[_Gate]]) -> list[tuple[int, int]]: ...
 
 def summed(rows: Sequence[bytes]) -> bytes: ...
+
+# Codes (int32), and the columns of `plan.traffic.Partitions`: the rows of each part.
+def parted(codes: bytes, columns: Sequence[bytes], parts: int) -> list[bytes]: ...
 def request_widths(
     sent_ns: bytes, received_ns: bytes, status: bytes, unseen: Sequence[int]
 ) -> tuple[bytes, int | None, int | None]: ...
@@ -248,8 +178,6 @@ class Table:
     def existing(path: str) -> Table: ...
     @property
     def capacity(self) -> int: ...
-    def hit(self, key: bytes, cost: int, now_ns: int | None) -> _Answer: ...
-    def peek(self, key: bytes, cost: int, now_ns: int | None) -> _Answer: ...
     def reset(self, key: bytes) -> None: ...
     def clear(self) -> None: ...
     # Keys whose quota is not whole, and slots.

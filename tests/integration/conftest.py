@@ -139,6 +139,12 @@ def on_two(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     assert not list(two.folder.glob("rateproof-*")), "files were left behind"
 
 
+@pytest.fixture(params=["native", "threads"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each way to send."""
+    return str(request.param)
+
+
 @pytest.fixture
 def store() -> Iterator[str]:
     """A store that no other test uses, removed afterwards."""

@@ -10,10 +10,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -21,40 +20,15 @@ from rateproof.events import EventLog
 from rateproof.simulate.behaviour import Behaviour
 from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.arrivals import Fixed as Every
-from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat, wait
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
+from tests.scripts import OK, Script, Times, answering, closing
 
 MS = 1_000_000
 SECOND = 10**9
 MIB = 1 << 20
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-Script = Callable[[socket.socket, bytes], object]
-"""Answers one request; anything but None ends the connection."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """So many requests, each `pause_ns` after the end of the last answer."""
-
-    name: ClassVar[str] = "times"
-
-    count: int
-    pause_ns: int = 0
-
-    def program(self) -> Program:
-        pause = wait(Every(self.pause_ns)) if self.pause_ns else ()
-        return compiled(repeat(self.count, ask(), RESUME, pause))
-
-
-@pytest.fixture(params=["native", "threads"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def run(
@@ -67,19 +41,6 @@ def run(
 
 
 # ------------------------------------------------------------- scripts
-
-
-def answering(data: bytes) -> Script:
-    return lambda connection, _head: connection.sendall(data)
-
-
-def closing(*pieces: bytes) -> Script:
-    def script(connection: socket.socket, _head: bytes) -> bool:
-        for piece in pieces:
-            connection.sendall(piece)
-        return True
-
-    return script
 
 
 def resetting(data: bytes = b"") -> Script:

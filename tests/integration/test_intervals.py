@@ -9,44 +9,28 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import trustme
 
 from rateproof.events import EventLog
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from tests.samples import quick_first
+from tests.scripts import Times
 
 SERVER = Path(__file__).with_name("interval_server.py")
 MS = 1_000_000
 WRAP = 10**15
 """The server says its instants modulo this."""
 
-TRANSPORTS = ("native", "threads")
 MODES = [("slow", 20), ("split", 10), ("pieces", 10), ("hesitant", 10)]
 SHARES = {"native": 1, "threads": 15}
 """The threads transport gets so much less to do."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """So many requests, one after the other, each header dripped over `over_ns`."""
-
-    name: ClassVar[str] = "times"
-
-    count: int
-    over_ns: int = 0
-
-    def program(self) -> Program:
-        return compiled(repeat(self.count, ask(self.over_ns), RESUME))
 
 
 @pytest.fixture
@@ -61,11 +45,6 @@ def serve(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., int]:
         return int(line)
 
     return start
-
-
-@pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def run(
@@ -171,7 +150,7 @@ def test_the_decision_on_a_dripped_request_lies_inside_an_interval_without_the_d
     serve: Callable[..., int],
 ) -> None:
     """It begins before the byte that completes the header, not before the first."""
-    widths = check(run("native", serve("at_once"), Times(4, 100 * MS), 10), 40)
+    widths = check(run("native", serve("at_once"), Times(4, over_ns=100 * MS), 10), 40)
     assert widths[20] < 50 * MS
 
 
@@ -179,7 +158,7 @@ def test_a_decision_before_the_dripped_header_is_whole_lies_inside_too(
     serve: Callable[..., int],
 ) -> None:
     """A server may say no to half a request: the interval then begins before that half."""
-    check(run("native", serve("early"), Times(4, 100 * MS), 10), 40)
+    check(run("native", serve("early"), Times(4, over_ns=100 * MS), 10), 40)
 
 
 @pytest.mark.parametrize("mode", quick_first(["split", "at_once"]))

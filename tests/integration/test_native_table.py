@@ -28,9 +28,11 @@ from tests.native_table import (
     admissions,
     bounds_of,
     forked,
+    hit,
     keeps,
     kill,
     merged,
+    peek,
     results_of,
     sliding_log,
 )
@@ -90,7 +92,7 @@ def test_of_two_processes_that_ask_for_3_of_4_exactly_one_is_admitted(path):
 
     def ask() -> list[bool]:
         table = sliding_log(path, 4, HOUR_NS, 20_000)
-        return [table.hit(b"%d" % n, 3, None)[0] for n in range(4_000)]
+        return [hit(table, b"%d" % n, 3, None)[0] for n in range(4_000)]
 
     first, second = results_of(ask, ask)
     assert all(a != b for a, b in zip(first, second, strict=True))
@@ -104,7 +106,7 @@ def test_several_quotas_across_processes_are_all_or_nothing(path):
         return sum(hit_all(tables[::order], b"a", 1, None)[0] for _ in range(200))
 
     assert sum(results_of(lambda: ask(1), lambda: ask(-1), lambda: ask(1))) == 20
-    assert sliding_log(names[0], 50, HOUR_NS, 100).peek(b"a", 1, None)[2] == 30
+    assert peek(sliding_log(names[0], 50, HOUR_NS, 100), b"a", 1, None)[2] == 30
 
 
 def open_at_once(path: Path, processes: int = 6) -> None:
@@ -184,7 +186,7 @@ def test_a_table_in_memory_is_shared_with_forked_children():
     reports = results_of(work, work, work, work)
     assert sum(report[0] for report in reports) == 50
     assert sum(report[1] for report in reports) == 0
-    assert table.hit(b"a", 1, None)[0] is False
+    assert hit(table, b"a", 1, None)[0] is False
 
 
 def test_a_child_forked_while_threads_hold_the_lock_is_not_blocked():
@@ -195,10 +197,10 @@ def test_a_child_forked_while_threads_hold_the_lock_is_not_blocked():
         n = 0
         while not stop.is_set() and n < 12_000:
             n += 1
-            assert table.hit(b"%d-%d" % (name, n), 2, None)[0]
+            assert hit(table, b"%d-%d" % (name, n), 2, None)[0]
 
     def child() -> list[bool]:
-        answers = [table.hit(b"%d-%d" % (os.getpid(), n), 2, None) for n in range(20)]
+        answers = [hit(table, b"%d-%d" % (os.getpid(), n), 2, None) for n in range(20)]
         return [admitted and not full for admitted, full, *_ in answers]
 
     threads = [threading.Thread(target=claim, args=(n,)) for n in range(2)]
@@ -224,7 +226,7 @@ def test_an_idle_child_does_not_inherit_the_lock_of_a_killed_parent(path):
             signal.pause()
         os.write(write_end, b"%d\n" % child)
         for n in range(10**9):
-            mine.hit(b"%d" % (n % 5_000), 2, None)
+            hit(mine, b"%d" % (n % 5_000), 2, None)
             mine.reset(b"%d" % (n % 5_000))
 
     for attempt in range(20):
@@ -234,7 +236,7 @@ def test_an_idle_child_does_not_inherit_the_lock_of_a_killed_parent(path):
             time.sleep(random.Random(attempt).random() / 200)
             kill(pid)
             try:
-                assert table.hit(b"after-%d" % attempt, 2, None)[:2] == (True, False)
+                assert hit(table, b"after-%d" % attempt, 2, None)[:2] == (True, False)
             finally:
                 os.kill(child, signal.SIGKILL)
         os.close(read_end)

@@ -15,6 +15,7 @@ from rateproof.enforce.counters import Count
 from rateproof.enforce.stores.location import directory_of
 from rateproof.errors import StoreError
 from rateproof.policy import Quota
+from tests.native_table import hit, peek
 
 SECOND_NS = 10**9
 HEADER = 4096
@@ -33,8 +34,8 @@ def calls(tables: list[Table], chance: random.Random) -> list[Callable[[], objec
     now_ns = chance.choice([None, chance.randrange(2**60)])
     table = tables[0]
     return [
-        lambda: table.hit(key, cost, now_ns),
-        lambda: table.peek(key, cost, now_ns),
+        lambda: hit(table, key, cost, now_ns),
+        lambda: peek(table, key, cost, now_ns),
         lambda: hit_all(tables, key, cost, now_ns),
         lambda: hit_all(tables, key, cost, now_ns, charge=False),
         lambda: table.census(now_ns),
@@ -59,7 +60,7 @@ def test_random_contents_of_an_open_table_raise_nothing_but_a_store_error(tmp_pa
     path = tmp_path / "table"
     tables = [opened(path, algorithm), opened(tmp_path / "other", algorithm)]
     for key in KEYS:
-        tables[0].hit(key, 1, None)
+        hit(tables[0], key, 1, None)
     size = path.stat().st_size
     # The header, the words that name owners, and the states.
     regions = [(0, HEADER), (HEADER, HEADER + 16 * 8), (HEADER + 16 * 8, size)]
@@ -91,13 +92,13 @@ def test_random_contents_of_a_closed_table_raise_nothing_but_a_store_error(tmp_p
 def test_a_damaged_log_is_named(tmp_path):
     path = tmp_path / "table"
     table = opened(path, "sliding-log")
-    assert table.hit(b"key", 1, None)[0]
+    assert hit(table, b"key", 1, None)[0]
     with path.open("r+b") as file:
         file.seek(HEADER + 16 * 8)
         file.write(b"\xff" * (path.stat().st_size - file.tell()))
-    for call in (table.hit, table.peek):
+    for ask in (hit, peek):
         with pytest.raises(StoreError, match=f"{path} is damaged"):
-            call(b"key", 1, None)
+            ask(table, b"key", 1, None)
 
 
 def test_random_contents_of_counters_raise_nothing_but_a_store_error(tmp_path):
@@ -120,7 +121,7 @@ def test_a_lock_that_nobody_alive_holds_is_in_nobody_s_way(tmp_path):
     for n in range(100):
         with path.open("r+b") as file:
             os.pwrite(file.fileno(), chance.randbytes(8), 128)
-        assert table.hit(KEYS[n % 12], 2, n * SECOND_NS)[:2] == (True, False)
+        assert hit(table, KEYS[n % 12], 2, n * SECOND_NS)[:2] == (True, False)
 
 
 def test_a_limiter_on_a_damaged_store_raises_a_store_error(store):

@@ -26,10 +26,12 @@ from tests.native_table import (
     HAMMER,
     HOUR_NS,
     bounds_of,
+    hit,
     keeps,
     kill,
     lock_held,
     merged,
+    peek,
     sliding_log,
 )
 from tests.samples import quick_first
@@ -89,11 +91,11 @@ def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm):
 def test_who_is_stopped_while_claiming_is_in_the_way_no_longer_than_a_bound(spawn, path):
     claim = """
 import itertools, os, sys
-from rateproof._native import Table
+from rateproof._native import Table, hit_all
 table = Table(sys.argv[1], "sliding-log", 2, 1_000, 2, 100)
 os.write(1, b"ready\\n")
 for n in itertools.count():
-    table.hit(b"%d" % n, 1 + n % 2, None)
+    hit_all([table], b"%d" % n, 1 + n % 2, None)
 """
     claimer = spawn("-c", claim, path)
     assert claimer.stdout.readline() == "ready\n"
@@ -103,41 +105,41 @@ for n in itertools.count():
         time.sleep(chance.random() / 100)
         claimer.send_signal(signal.SIGSTOP)
         start = time.monotonic()
-        admitted, full, *_ = table.hit(b"new-%d" % n, 1, None)
+        admitted, full, *_ = hit(table, b"new-%d" % n, 1, None)
         assert admitted or full
         assert time.monotonic() - start < BOUND_S
         claimer.send_signal(signal.SIGCONT)
     claimer.send_signal(signal.SIGSTOP)
     claimer.kill()
     claimer.wait()
-    assert table.hit(b"last", 1, None)[:2] == (True, False)
+    assert hit(table, b"last", 1, None)[:2] == (True, False)
 
 
 def test_a_killed_holder_of_the_lock_blocks_nobody(path):
     table = sliding_log(path, 2, HOUR_NS, 100)
     with lock_held(path) as holder:
-        assert table.hit(b"a", 1, None)[:2] == (False, True)
+        assert hit(table, b"a", 1, None)[:2] == (False, True)
         kill(holder)
-        assert table.hit(b"a", 1, None)[:2] == (True, False)
+        assert hit(table, b"a", 1, None)[:2] == (True, False)
 
 
 def test_a_stopped_holder_makes_new_keys_full_within_a_bound_and_no_others(path):
     table = sliding_log(path, 2, HOUR_NS, 100)
-    assert table.hit(b"known", 1, None)[0]
+    assert hit(table, b"known", 1, None)[0]
     with lock_held(path) as holder:
         os.kill(holder, signal.SIGSTOP)
         start = time.monotonic()
-        assert table.hit(b"new", 1, None) == (False, True, 0, 100_000_000, 100_000_000)
-        assert table.peek(b"new", 1, None)[:3] == (True, False, 2)
+        assert hit(table, b"new", 1, None) == (False, True, 0, 100_000_000, 100_000_000)
+        assert peek(table, b"new", 1, None)[:3] == (True, False, 2)
         with pytest.raises(StoreError, match="lock"):
             table.reset(b"known")
         assert 0.1 < time.monotonic() - start < BOUND_S
-        assert table.hit(b"known", 1, None)[0] is True
-        assert table.hit(b"known", 1, None)[:2] == (False, False)
-        assert table.hit(b"known", 2, None)[:2] == (False, False)
+        assert hit(table, b"known", 1, None)[0] is True
+        assert hit(table, b"known", 1, None)[:2] == (False, False)
+        assert hit(table, b"known", 2, None)[:2] == (False, False)
         assert hit_all([table, sliding_log(None, 9, 1, 9)], b"known", 1, None)[0] is False
         os.kill(holder, signal.SIGCONT)
-    assert table.hit(b"new", 1, None)[:2] == (True, False)
+    assert hit(table, b"new", 1, None)[:2] == (True, False)
 
 
 def test_hit_all_answers_full_for_every_quota_when_a_lock_is_held(path):
@@ -145,7 +147,7 @@ def test_hit_all_answers_full_for_every_quota_when_a_lock_is_held(path):
     with lock_held(path):
         busy = (False, True, 0, 100_000_000, 100_000_000)
         assert hit_all(tables, b"a", 1, None) == (False, [busy, busy], True)
-    assert tables[0].peek(b"a", 1, None)[2] == 2
+    assert peek(tables[0], b"a", 1, None)[2] == 2
     assert hit_all(tables, b"a", 2, None)[0] is True
 
 
@@ -167,7 +169,7 @@ def test_a_held_lock_lets_nobody_in_uncounted_whatever_on_full(policy):
 def test_other_threads_run_while_one_waits_for_the_lock(path):
     table = sliding_log(path, 2, HOUR_NS, 100)
     with lock_held(path):
-        waiting = threading.Thread(target=table.hit, args=(b"new", 1, None))
+        waiting = threading.Thread(target=hit, args=(table, b"new", 1, None))
         waiting.start()
         rounds = 0
         while waiting.is_alive():

@@ -18,7 +18,7 @@ import pytest
 
 from rateproof._native import Table, hit_all
 from rateproof.errors import InvalidArgument, NeverPossible, StoreError, StoreMismatch
-from tests.native_table import HOUR_NS, admissions, sliding_log
+from tests.native_table import HOUR_NS, admissions, hit, peek, sliding_log
 
 SECOND_NS = 10**9
 
@@ -109,7 +109,7 @@ def test_a_table_of_another_layout_is_refused_naming_both(path):
 
 @pytest.mark.parametrize("length", [8, 1_000, 10_000_000])
 def test_a_file_whose_maker_died_is_made_again(path, length):
-    sliding_log(path, 3, HOUR_NS, 100).hit(b"a", 2, None)
+    hit(sliding_log(path, 3, HOUR_NS, 100), b"a", 2, None)
     content = path.read_bytes()[:length]
     path.write_bytes(content[:READY] + bytes(8) + content[READY + 8 :])
     os.truncate(path, length)
@@ -170,19 +170,19 @@ except StoreError as error:
 def test_a_table_that_was_deleted_counts_for_one_more_second(path, remade):
     table = sliding_log(path, 2, HOUR_NS, 100)
 
-    def hit(table, now_ns):
-        return table.hit(b"a", 1, now_ns)[0]
+    def admits(table, now_ns):
+        return hit(table, b"a", 1, now_ns)[0]
 
-    assert hit(table, 0)
+    assert admits(table, 0)
     path.unlink()
     other = sliding_log(path, 2, HOUR_NS, 100) if remade else None
-    assert [hit(table, SECOND_NS - 1) for _ in range(2)] == [True, False]
+    assert [admits(table, SECOND_NS - 1) for _ in range(2)] == [True, False]
     if other is not None:
-        assert hit(other, SECOND_NS - 1)
-    assert hit(table, SECOND_NS)
-    left = [hit(sliding_log(path, 2, HOUR_NS, 100), SECOND_NS) for _ in range(2)]
+        assert admits(other, SECOND_NS - 1)
+    assert admits(table, SECOND_NS)
+    left = [admits(sliding_log(path, 2, HOUR_NS, 100), SECOND_NS) for _ in range(2)]
     assert left == ([False, False] if remade else [True, False])
-    assert not hit(table, SECOND_NS)
+    assert not admits(table, SECOND_NS)
 
 
 def test_a_table_whose_folder_is_gone_makes_it_again_for_its_user_alone(tmp_path):
@@ -204,9 +204,9 @@ def test_a_deleted_table_that_cannot_be_made_again_is_an_error_each_time(tmp_pat
     folder.touch()
     for _ in range(2):
         with pytest.raises(StoreError, match=r"table \S+ was deleted .*: cannot open table"):
-            table.hit(b"a", 1, 0)
+            hit(table, b"a", 1, 0)
     folder.unlink()
-    assert table.hit(b"a", 1, 0)[0]
+    assert hit(table, b"a", 1, 0)[0]
 
 
 @pytest.mark.parametrize("deleted", [0, 1])
@@ -216,26 +216,25 @@ def test_a_table_beside_a_deleted_one_is_charged_once(tmp_path, deleted):
     assert hit_all(tables, b"a", 1, 0)[0]
     names[deleted].unlink()
     assert hit_all(tables, b"a", 1, SECOND_NS)[0]
-    left = [table.peek(b"a", 1, SECOND_NS)[2] for table in tables]
+    left = [peek(table, b"a", 1, SECOND_NS)[2] for table in tables]
     assert left[deleted] == 4
     assert left[1 - deleted] == 3
 
 
 def test_a_peek_sees_the_table_that_came_in_place_of_a_deleted_one(path):
     table = sliding_log(path, 5, HOUR_NS, 100)
-    table.hit(b"a", 1, 0)
+    hit(table, b"a", 1, 0)
     path.unlink()
     other = sliding_log(path, 5, HOUR_NS, 100)
-    other.hit(b"a", 3, SECOND_NS)
-    assert table.peek(b"a", 1, SECOND_NS - 1)[2] == 4
-    assert table.peek(b"a", 1, SECOND_NS)[2] == 2
+    hit(other, b"a", 3, SECOND_NS)
+    assert peek(table, b"a", 1, SECOND_NS - 1)[2] == 4
+    assert peek(table, b"a", 1, SECOND_NS)[2] == 2
 
 
-@pytest.mark.parametrize("asked", ["hit", "peek"])
-def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, asked):
+@pytest.mark.parametrize("ask", [hit, peek])
+def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, ask):
     table = sliding_log(path, 5, HOUR_NS, 100)
-    ask = getattr(table, asked)
-    ask(b"a", 1, 0)
+    ask(table, b"a", 1, 0)
     path.unlink()
     path.touch(mode=0o600)
     beats, over = [], threading.Event()
@@ -249,11 +248,11 @@ def test_a_deleted_table_that_another_process_opens_costs_a_short_wait(path, ask
         pool.submit(beat)
         start = time.monotonic()
         with pytest.raises(StoreError, match=r"was deleted while .*: another process opens it"):
-            ask(b"a", 1, SECOND_NS)
+            ask(table, b"a", 1, SECOND_NS)
         end = time.monotonic()
     assert end - start < 5
     assert any(start < beat < end for beat in beats), "no other thread ran meanwhile"
-    assert ask(b"a", 1, SECOND_NS)[0]
+    assert ask(table, b"a", 1, SECOND_NS)[0]
 
 
 REMOVER = """
@@ -277,7 +276,7 @@ def test_a_folder_that_is_removed_again_and_again_fails_no_decision(spawn, tmp_p
     remover = spawn("-c", REMOVER, folder, str(pause_s))
     assert remover.stdout.readline() == "removes\n"
     for second in range(500):  # each may open one more file
-        assert table.hit(b"a", 1, second * SECOND_NS)[0]
+        assert hit(table, b"a", 1, second * SECOND_NS)[0]
     remover.kill()
     remover.wait()
     assert [each.name for each in tmp_path.iterdir() if each.name != "folder"] == []
@@ -304,10 +303,11 @@ except StoreError as error:
 
 IN_NAMESPACE = """
 import sys
-from rateproof._native import Table
+from rateproof._native import Table, hit_all
 from rateproof.errors import StoreMismatch
 try:
-    print(Table(sys.argv[1], "sliding-log", 5, 3_600 * 10**9, 5, 100).hit(b"a", 1, None)[2])
+    table = Table(sys.argv[1], "sliding-log", 5, 3_600 * 10**9, 5, 100)
+    print(hit_all([table], b"a", 1, None)[1][0][2])
 except StoreMismatch as error:
     print(error)
 """
@@ -316,7 +316,7 @@ except StoreMismatch as error:
 @pytest.mark.parametrize("ahead_s", [0, 1000])
 def test_a_table_is_shared_by_those_who_read_one_clock_and_refused_to_others(path, ahead_s):
     """Namespaces of time may be forbidden: the other one is written into the table."""
-    sliding_log(path, 5, HOUR_NS, 100).hit(b"a", 1, None)
+    hit(sliding_log(path, 5, HOUR_NS, 100), b"a", 1, None)
     command = ["unshare", "--time", "--monotonic", str(ahead_s), "--fork"]
     try:
         subprocess.run([*command, "true"], check=True, capture_output=True)
@@ -339,18 +339,18 @@ def test_who_closes_descriptors_by_number_keeps_its_lock_and_its_children_get_no
     """As daemons do; the next file to be opened gets that number."""
     program = f"""
 import os, pathlib
-from rateproof._native import Table
+from rateproof._native import Table, hit_all
 from rateproof.errors import StoreError
 path = {str(path)!r}
 table = Table(path, "sliding-log", 5, {HOUR_NS}, 5, 100)
 mine = [int(fd.name) for fd in pathlib.Path("/proc/self/fd").iterdir() if os.path.realpath(fd) == path]
 for fd in mine:
     os.dup2(os.open(path + "-other", os.O_CREAT | os.O_RDWR), fd)
-print(table.hit(b"new", 1, None)[0], flush=True)
+print(hit_all([table], b"new", 1, None)[1][0][0], flush=True)
 if os.fork() == 0:
-    print(table.hit(b"new", 1, None)[0])
+    print(hit_all([table], b"new", 1, None)[1][0][0])
     try:
-        table.hit(b"newer", 1, None)
+        hit_all([table], b"newer", 1, None)
     except StoreError as error:
         print(error, flush=True)
     os._exit(0)
@@ -380,15 +380,15 @@ def is_alive(path: Path, number: int) -> bool:
 def test_arguments_out_of_bounds_are_named():
     table = sliding_log(None, 5, HOUR_NS, 100)
     with pytest.raises(InvalidArgument, match="now_ns is -1"):
-        table.hit(b"a", 1, -1)
+        hit(table, b"a", 1, -1)
     with pytest.raises(InvalidArgument, match=f"now_ns is {2**60}"):
-        table.peek(b"a", 1, 2**60)
+        peek(table, b"a", 1, 2**60)
     with pytest.raises(InvalidArgument, match=f"now_ns is {2**80}"):
         table.census(2**80)
     with pytest.raises(InvalidArgument, match="cost is 0"):
-        table.hit(b"a", 0, None)
+        hit(table, b"a", 0, None)
     with pytest.raises(InvalidArgument, match="cost is too long to show"):
-        table.hit(b"a", 10**5_000, None)
+        hit(table, b"a", 10**5_000, None)
     with pytest.raises(NeverPossible, match="cost is 6, the limit is 5"):
         hit_all([table], b"a", 6, None)
     for shape in [(0, 1, 1), (65_537, 1, 1), (1, 0, 1), (1, 2**59 + 1, 1), (1, 1, 2**26 + 1)]:
@@ -403,5 +403,5 @@ def test_arguments_out_of_bounds_are_named():
             hit_all(tables, b"a", 1, None)
     for key, cost in [("a", 1), (b"a", 1.0), (b"a", "1"), (None, 1)]:
         with pytest.raises(TypeError):
-            table.hit(key, cost, None)
+            hit(table, key, cost, None)
     assert admissions(table, b"a", 0) == 5

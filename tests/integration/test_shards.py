@@ -28,10 +28,10 @@ from rateproof.simulate.scenario import Shard
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, shards
 from tests.samples import quick_first, samples
+from tests.scripts import OK
 
 MS = 1_000_000
 SECOND = 10**9
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Admitting(socketserver.StreamRequestHandler):

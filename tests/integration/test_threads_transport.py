@@ -7,8 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -22,36 +21,15 @@ from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed as Every
-from rateproof.simulate.programs.program import Plan, Program, Send
+from rateproof.simulate.programs.program import Plan, Send
 from rateproof.simulate.programs.rng import Rng
-from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import over_requests, thread_lane, thread_state, threads
+from tests.scripts import OK, Times, answering, closing
 
 MS = 1_000_000
 SECOND = 10**9
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-Script = Callable[[socket.socket, bytes], object]
-"""Answers one request; anything but None ends the connection."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """A fixed number of requests, one after the other."""
-
-    name: ClassVar[str] = "times"
-
-    count: int
-
-    def program(self) -> Program:
-        return compiled(repeat(self.count, ask(), RESUME))
-
-
-def send_all(script: bytes) -> Script:
-    return lambda connection, _head: connection.sendall(script)
 
 
 def run(
@@ -79,7 +57,7 @@ def run(
 
 def test_the_path_is_sent_as_it_was_written(scripted: Callable[..., Any]) -> None:
     """Requests would send /a~b/c for it."""
-    server = scripted(send_all(OK))
+    server = scripted(answering(OK))
     run(server.target("/a%7Eb/./%2E%2E/c?x=%41"), Times(1))
     assert server.heads[0].startswith(b"GET /a%7Eb/./%2E%2E/c?x=%41&clientId=c-")
 
@@ -90,7 +68,7 @@ def test_environment_and_cookies_of_the_server_play_no_part(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     server = scripted(
-        send_all(b"HTTP/1.1 200 OK\r\nSet-Cookie: s=1; Path=/\r\nContent-Length: 0\r\n\r\n")
+        answering(b"HTTP/1.1 200 OK\r\nSet-Cookie: s=1; Path=/\r\nContent-Length: 0\r\n\r\n")
     )
     log = run(server.target(), Times(3))
     assert log.column("status") == [200, 200, 200]
@@ -98,7 +76,7 @@ def test_environment_and_cookies_of_the_server_play_no_part(
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(scripted: Callable[..., Any]) -> None:
-    server = scripted(send_all(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
+    server = scripted(answering(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
     log = run(server.target(), Times(3))
     assert log.column("status") == [302, 302, 302]
     assert log.column("outcome") == ["admitted"] * 3
@@ -108,7 +86,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(scripted: Callable[..., Any
 def test_one_connection_is_kept_and_a_new_one_has_a_new_number(
     scripted: Callable[..., Any],
 ) -> None:
-    kept = scripted(send_all(OK))
+    kept = scripted(answering(OK))
     log = run(kept.target(), Times(5), clients=3)
     assert kept.connections == 3
     assert {len({e.connection for e in events}) for events in log.by_key().values()} == {1}
@@ -121,14 +99,6 @@ def test_one_connection_is_kept_and_a_new_one_has_a_new_number(
 
 
 # ------------------------------------------------------------- what goes wrong
-
-
-def closing(data: bytes) -> Script:
-    def script(connection: socket.socket, _head: bytes) -> bool:
-        connection.sendall(data)
-        return True
-
-    return script
 
 
 def test_a_name_that_is_not_known_is_a_dns_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +119,7 @@ def test_stop_ends_every_wait_at_once(scripted: Callable[..., Any]) -> None:
     threading.Timer(0.2, control.stop).start()
     before = time.monotonic()
     log = run(
-        scripted(send_all(OK)).target(), Think(Every(3_600 * SECOND)), clients=100, control=control
+        scripted(answering(OK)).target(), Think(Every(3_600 * SECOND)), clients=100, control=control
     )
     assert time.monotonic() - before < 60
     assert len(log) == 0
@@ -174,7 +144,7 @@ def test_requests_in_flight_finish_and_nothing_new_is_sent(
 
 def test_max_rate_holds_over_all_clients(scripted: Callable[..., Any]) -> None:
     log = run(
-        scripted(send_all(OK)).target(), Saturate(), clients=20, duration_ns=SECOND, max_rate=40
+        scripted(answering(OK)).target(), Saturate(), clients=20, duration_ns=SECOND, max_rate=40
     )
     sent = sorted(log.column("sent_ns"))
     assert 20 <= len(log) <= 40
@@ -187,7 +157,7 @@ def test_max_rate_holds_over_all_clients(scripted: Callable[..., Any]) -> None:
 def test_rows_have_their_own_sequence_numbers_and_the_runs(
     scripted: Callable[..., Any],
 ) -> None:
-    scenario = Scenario(target=scripted(send_all(OK)).target(), groups=(Group(Times(20), 10),))
+    scenario = Scenario(target=scripted(answering(OK)).target(), groups=(Group(Times(20), 10),))
     log = threads.run(scenario, control=Control(), run_number=7)
     assert sorted(log.column("sequence")) == list(range(200))
     assert set(log.column("run")) == {7}
@@ -221,7 +191,7 @@ def test_what_an_observer_raises_ends_the_run_and_comes_out(
     control = Control()
     with pytest.raises(OSError, match="No space left"):
         run(
-            scripted(send_all(OK)).target(),
+            scripted(answering(OK)).target(),
             Saturate(),
             clients=10,
             observe=observe,
@@ -246,7 +216,7 @@ def test_a_behaviour_that_fails_is_not_swallowed(scripted: Callable[..., Any]) -
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(scripted(send_all(OK)).target(), Broken(), clients=3)
+        run(scripted(answering(OK)).target(), Broken(), clients=3)
 
 
 def test_without_requests_the_error_says_how_to_install_it(
@@ -273,7 +243,7 @@ def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
             started.append(thread)
         start(thread)
 
-    server = scripted(send_all(OK))
+    server = scripted(answering(OK))
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(InvalidArgument, match="only 5 of 20 threads"):
         run(server.target(), Saturate(), clients=20)
@@ -287,7 +257,7 @@ def test_threads_that_cannot_be_started_are_an_error_and_leave_none_behind(
 def test_more_connections_than_it_can_have_threads_are_refused_before_anything_is_sent(
     scripted: Callable[..., Any],
 ) -> None:
-    server = scripted(send_all(OK))
+    server = scripted(answering(OK))
     with pytest.raises(InvalidArgument, match="10001 connections are too many") as caught:
         run(server.target(), Times(1), clients=10_001)
     assert "native transport" in str(caught.value.hint)
@@ -300,7 +270,7 @@ def test_more_connections_than_it_can_have_threads_are_refused_before_anything_i
 def test_a_header_sent_slowly_is_refused_by_name_before_anything_is_sent(
     scripted: Callable[..., Any],
 ) -> None:
-    server = scripted(send_all(OK))
+    server = scripted(answering(OK))
     with pytest.raises(InvalidArgument, match="behaviour 'drip' sends its header slowly") as caught:
         run(server.target(), Drip())
     assert "native transport" in str(caught.value.hint)
@@ -342,7 +312,7 @@ def test_a_client_that_cannot_be_added_is_not_counted(
             control.stop()
 
     log = run(
-        scripted(send_all(OK)).target(), Constant(10 * MS), 2, control=control, observe=observe
+        scripted(answering(OK)).target(), Constant(10 * MS), 2, control=control, observe=observe
     )
     assert control.extra_clients == 0
     assert len(set(log.column("key"))) == 2
@@ -366,7 +336,7 @@ def test_what_was_due_and_never_sent_is_counted(scripted: Callable[..., Any]) ->
 
 def test_a_closed_client_drops_nothing(scripted: Callable[..., Any]) -> None:
     log = run(
-        scripted(send_all(OK)).target(),
+        scripted(answering(OK)).target(),
         Saturate(),
         clients=5,
         duration_ns=200 * MS,
@@ -460,7 +430,7 @@ def test_requests_that_never_left_this_machine_are_counted(
     def none_left(*_args: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    server = scripted(send_all(OK))
+    server = scripted(answering(OK))
     with monkeypatch.context() as patched:
         patched.setattr("urllib3.util.connection.socket.socket", none_left)
         log = run(server.target(), Times(3), 2)

@@ -7,10 +7,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import trustme
@@ -22,27 +21,13 @@ from cryptography.x509.oid import NameOID
 from rateproof.errors import InvalidArgument
 from rateproof.events import EventLog
 from rateproof.simulate.control import Control
-from rateproof.simulate.programs.program import Program
-from rateproof.simulate.programs.steps import RESUME, ask, compiled, repeat
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.target import Target
+from tests.scripts import OK, Times
 
 MS = 1_000_000
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 Handler = Callable[[socket.socket], None]
-
-
-@dataclass(frozen=True)
-class Times:
-    """So many requests, one after the other."""
-
-    name: ClassVar[str] = "times"
-
-    count: int
-
-    def program(self) -> Program:
-        return compiled(repeat(self.count, ask(), RESUME))
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +37,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, str
     path = tmp_path_factory.mktemp("authority") / "ca.pem"
     made.cert_pem.write_to_path(path)
     return made, str(path)
-
-
-@pytest.fixture(params=["native", "threads"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture

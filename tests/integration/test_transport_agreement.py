@@ -43,6 +43,7 @@ from rateproof.simulate.target import Target
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import native, threads
 from tests.samples import quick_first
+from tests.scripts import OK
 
 MS = 1_000_000
 SECOND = 10**9
@@ -54,7 +55,6 @@ LOOK_NS = 300 * MS
 LONG_NS = 30 * SECOND
 """By then every run here is over, or has failed."""
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NO = b"HTTP/1.1 429 No\r\nRetry-After: 0.05\r\nContent-Length: 0\r\n\r\n"
 
 _IDENTITY = re.compile(rb"c-[0-9a-f]{16}")

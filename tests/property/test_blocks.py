@@ -10,6 +10,7 @@ from rateproof.events import Event, EventLog
 from rateproof.policy import Policy, Quota
 from rateproof.policy.sliding_blocks import SLIDING_BLOCKS
 from rateproof.prove import OVER_ADMISSION, VIOLATED, WRONG_REJECTION, judge
+from tests.native_table import hit
 from tests.samples import samples
 
 S = 1_000_000_000
@@ -104,7 +105,7 @@ def test_where_the_numbers_of_blocks_and_totals_begin_again_nothing_changes(
     # The first hit is far enough from there for a new key to be told apart.
     for after, cost in [(0, 1), *attempts]:
         now += after
-        told = table.hit(b"a", cost, now)
+        told = hit(table, b"a", cost, now)
         wait = RULE.retry_after_ns(quota, state, now, cost)
         if wait == 0:
             state = RULE.charged(quota, state, now, cost)
@@ -118,12 +119,12 @@ def test_who_returns_when_the_numbers_do_finds_the_old_count_or_a_whole_quota():
     indices = 2**33 - 2**33 % (blocks + 1)
     for away in range(indices - 12, indices + 12):
         table = Table(None, NAME, limit, 1_000 * blocks, limit, 1, blocks)
-        assert table.hit(b"a", limit, 0)[0]
-        admitted = table.hit(b"a", 1, away * 1_000)[0]
+        assert hit(table, b"a", limit, 0)[0]
+        admitted = hit(table, b"a", 1, away * 1_000)[0]
         assert admitted is not (-5 <= away - indices <= 4), away - indices
         later = (away + 2 * blocks + 2) * 1_000
-        assert table.hit(b"a", limit - 1, later)[0]
-        assert table.hit(b"a", 2, later)[0] is False
+        assert hit(table, b"a", limit - 1, later)[0]
+        assert hit(table, b"a", 2, later)[0] is False
 
 
 def judged(text, *, again_ns, admitted):

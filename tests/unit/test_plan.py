@@ -1,19 +1,21 @@
 """`rateproof plan`: which limit to set, as the command tells it."""
 
+import errno
 import gzip
 import json
+import os
 import random
 import re
+from tempfile import SpooledTemporaryFile, gettempdir
 
 import flask
 import flask_limiter
 import pytest
 
 from rateproof.cli import main
-from rateproof.events.partitions import Partitions
 from rateproof.keyspec import KeySpec
 from rateproof.plan.pasting import settings_for
-from rateproof.plan.traffic import COLUMNS
+from rateproof.plan.traffic import Partitions
 from rateproof.policy import Policy
 
 START = 1_790_000_000
@@ -211,14 +213,23 @@ def test_the_model_has_each_come_back_once(log, capsys):
 def test_parts_on_disk_say_what_those_in_memory_say(log, capsys, monkeypatch):
     _, whole = planned(log, capsys, "--policy", "10 per 10s", "--show-keys")
     init = Partitions.__init__
-    monkeypatch.setattr(
-        Partitions, "__init__", lambda self, widths: init(self, widths, count=7, most_bytes=0)
-    )
+    monkeypatch.setattr(Partitions, "__init__", lambda self: init(self, count=7, most_bytes=1))
     _, parted = planned(log, capsys, "--policy", "10 per 10s", "--show-keys")
     assert parted == whole
-    with Partitions(COLUMNS) as parts:
+    with Partitions() as parts:
         parts.add(b"", [b""] * 4)
-        assert sum(parts.rows()) == 0
+        assert parts.filled() == []
+
+
+def test_a_full_disk_is_told(log, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", full)
+    init = Partitions.__init__
+    monkeypatch.setattr(Partitions, "__init__", lambda self: init(self, most_bytes=1))
+    assert main(["plan", str(log), "--format", FORMAT]) == 73
+    assert f"cannot write to {gettempdir()}: No space left on device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

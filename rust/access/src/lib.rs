@@ -8,13 +8,11 @@ mod findings;
 mod helper;
 mod instant;
 mod json;
-mod partitions;
 mod program;
 mod scanner;
 mod words;
 
 pub use findings::{Findings, Line, NULL};
 pub use json::Tree;
-pub use partitions::Partitions;
 pub use program::{Kind, Program, Step};
 pub use scanner::{Reach, Scanner};

@@ -9,12 +9,14 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic;
 
+use once_cell::race::OnceBox;
+
 use crate::clock::now_ns;
 use crate::error::Error;
 use crate::file::{self, Backing};
 use crate::mapping::Mapping;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::{self, Successor};
+use crate::sys;
 use crate::table::SEEN_NS;
 
 /// Number of different things that are counted.
@@ -63,7 +65,8 @@ pub struct Counters {
     alone: bool,
     /// The `moment` of the last look for the file.
     seen: atomic::AtomicU64,
-    successor: Successor<Self>,
+    /// A fork at any time finds it set or not.
+    successor: OnceBox<Self>,
 }
 
 impl Counters {
@@ -99,7 +102,7 @@ impl Counters {
                 alone: alone && backing.is_some(),
                 backing,
                 seen: 0.into(),
-                successor: Successor::none(),
+                successor: OnceBox::new(),
             }),
             Err(_) => Err(Error::mismatch(
                 format!("{name} holds no counters of the native core"),
@@ -173,7 +176,7 @@ impl Counters {
     fn looked_for(&self) -> &Self {
         if let Some(backing) = self.backing.as_ref().filter(|backing| backing.is_removed())
             && let Ok(successor) = Self::made(backing.path.as_deref(), self.alone, true)
-            && self.successor.set(successor)
+            && self.successor.set(Box::new(successor)).is_ok()
         {
             self.latest().add(Count::Deleted as usize);
             backing.give_up("counters");

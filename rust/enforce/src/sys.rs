@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io;
-use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -26,46 +25,6 @@ pub(crate) fn map(file: &File, bytes: usize) -> io::Result<std::ptr::NonNull<lib
         return Err(io::Error::last_os_error());
     }
     std::ptr::NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))
-}
-
-/// The successor of something: set once, and kept as long as that. A fork at any time
-/// finds it set or not.
-#[derive(Debug)]
-pub(crate) struct Successor<T>(AtomicPtr<T>, PhantomData<Box<T>>);
-
-impl<T> Successor<T> {
-    pub(crate) fn none() -> Self {
-        Self(AtomicPtr::default(), PhantomData)
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
-        // SAFETY: null, or a box that `set` gave up and nobody frees before `drop`.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// Sets it; false if another thread was faster.
-    pub(crate) fn set(&self, value: T) -> bool {
-        let (made, null) = (Box::into_raw(Box::new(value)), std::ptr::null_mut());
-        let set = self
-            .0
-            .compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire);
-        if set.is_err() {
-            // SAFETY: made above, and seen by nobody else.
-            drop(unsafe { Box::from_raw(made) });
-        }
-        set.is_ok()
-    }
-}
-
-impl<T> Drop for Successor<T> {
-    fn drop(&mut self) {
-        let set = *self.0.get_mut();
-        if !set.is_null() {
-            // SAFETY: as in `get`; nobody has a reference any more.
-            drop(unsafe { Box::from_raw(set) });
-        }
-    }
 }
 
 /// Has the line of a word brought near; the word may be read before it is there.

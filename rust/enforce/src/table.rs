@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::atomic;
 use std::time::Duration;
 
+use once_cell::race::OnceBox;
+
 use crate::clock::{self, MAX_NOW_NS, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Backing, FileId};
@@ -19,7 +21,7 @@ use crate::quota::Quota;
 use crate::shape::{BUCKET, Shape};
 use crate::slot::Slot;
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::{self, Successor};
+use crate::sys;
 
 /// For how long after it was seen in its place a file counts without another look.
 pub(crate) const SEEN_NS: u64 = 1_000_000_000;
@@ -37,7 +39,8 @@ pub struct Table {
     figures: Figures,
     seed: Seed,
     seen_until: atomic::AtomicU64,
-    successor: Successor<Self>,
+    /// A fork at any time finds it set or not.
+    successor: OnceBox<Self>,
 }
 
 impl Table {
@@ -75,7 +78,7 @@ impl Table {
             figures: shape.quota.figures(),
             seed,
             seen_until: atomic::AtomicU64::new(seen_until),
-            successor: Successor::none(),
+            successor: OnceBox::new(),
         };
         // If it cannot be locked here (no /proc), better to hear of it now than at the first key.
         table.number()?;
@@ -146,7 +149,7 @@ impl Table {
         })?;
         // It was in its place when it was opened, which was after `now`.
         successor.seen_until.store(now + SEEN_NS, Ordering::Relaxed);
-        if self.successor.set(successor) {
+        if self.successor.set(Box::new(successor)).is_ok() {
             self.backing.give_up("table");
         }
         Ok(false)

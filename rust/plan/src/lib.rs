@@ -14,4 +14,4 @@ pub use gate::{Bound, Gate, Gates};
 pub use peaks::{Peaks, peaks, places};
 pub use replay::{Outcome, Replay};
 pub use retries::{Retried, retries};
-pub use traffic::{Client, Request, Traffic, distinct};
+pub use traffic::{Client, Request, Traffic, distinct, parted};

@@ -40,6 +40,16 @@ impl Request {
         }
     }
 
+    fn row(&self) -> [u8; ROW] {
+        let mut row = [0; ROW];
+        row[..4].copy_from_slice(&self.code.to_ne_bytes());
+        row[4..12].copy_from_slice(&self.sent_ns.to_ne_bytes());
+        row[12..16].copy_from_slice(&self.width.to_ne_bytes());
+        row[16..20].copy_from_slice(&self.agent.to_ne_bytes());
+        row[20..].copy_from_slice(&self.path.to_ne_bytes());
+        row
+    }
+
     /// The width of a request whose decision lies within so much time.
     #[must_use]
     pub fn packed_width(width_ns: i64, unseen: bool) -> u32 {
@@ -62,6 +72,17 @@ impl Request {
     pub fn unseen(&self) -> bool {
         self.width & UNSEEN > 0
     }
+}
+
+/// Requests as rows, in parts: that of a request is its code modulo their number.
+#[must_use]
+pub fn parted(requests: impl Iterator<Item = Request>, parts: usize) -> Vec<Vec<u8>> {
+    let mut rows = vec![Vec::new(); parts.max(1)];
+    for request in requests {
+        let part = request.code as usize % rows.len();
+        rows[part].extend_from_slice(&request.row());
+    }
+    rows
 }
 
 /// The requests of some keys, key by key.
@@ -144,4 +165,34 @@ pub fn distinct(values: impl Iterator<Item = u32>) -> usize {
     all.sort_unstable();
     all.dedup();
     all.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_as_they_were_before_they_were_parted() {
+        let requests = (0..1_000_i64).map(|sent_ns| Request {
+            code: (sent_ns % 7) as i32,
+            sent_ns,
+            width: 1,
+            agent: 2,
+            path: 3 + sent_ns as u32,
+        });
+        for (part, rows) in parted(requests, 3).iter().enumerate() {
+            for client in Traffic::new(rows, 3).clients() {
+                assert_eq!(client.code % 3, part as i32);
+                for (request, at) in client.requests.iter().zip((client.code..).step_by(7)) {
+                    let told = (request.code, request.width, request.agent, request.path);
+                    assert_eq!(told, (client.code, 1, 2, 3 + at as u32));
+                    assert_eq!(request.sent_ns, i64::from(at));
+                }
+                assert_eq!(
+                    client.requests.len(),
+                    (1_000 - client.code as usize).div_ceil(7)
+                );
+            }
+        }
+    }
 }

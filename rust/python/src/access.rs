@@ -14,11 +14,6 @@ const LARGE: usize = 1 << 20;
 /// Kind, nanoseconds of its unit, what follows it.
 type StepFigures = (String, i64, Vec<u8>);
 
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<AccessScanner>()
-}
-
 /// Runs a format on the lines of an access log; see `rateproof.events.access_logs`.
 #[pyclass(module = "rateproof._native")]
 pub struct AccessScanner {
@@ -169,7 +164,7 @@ fn kind_of(name: &str, unit: i64) -> Option<Kind> {
 
 /// The numbers of every row, in native byte order.
 pub fn column<'py, T: Copy>(py: Python<'py>, values: &[T]) -> Bound<'py, PyBytes> {
-    // SAFETY: i64 and i32, which the callers have, have no padding, and any byte is a valid u8.
+    // SAFETY: the callers' integers and floats have no padding, and any byte is a valid u8.
     let bytes =
         unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
     PyBytes::new(py, bytes)

@@ -34,14 +34,13 @@ impl Recent {
     }
 }
 
-/// Adds this file's functions to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(answers, module)?)
-}
-
 /// Every kind of answer, in order of appearance.
 #[pyfunction]
-fn answers(py: Python<'_>, columns: Columns, run: Column<i64>) -> PyResult<Vec<(Answer, Tally)>> {
+pub fn answers(
+    py: Python<'_>,
+    columns: Columns,
+    run: Column<i64>,
+) -> PyResult<Vec<(Answer, Tally)>> {
     let table = columns.table(py)?;
     let runs = run.values(py, table.rows)?;
     let mut found: Vec<(Answer, Tally)> = Vec::new();

@@ -7,11 +7,6 @@ use crate::promises::{self, Found};
 use crate::screen::{self, Screened};
 use crate::seen_columns::Columns;
 
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<ByKey>()
-}
-
 /// The requests of a log, by key.
 #[pyclass(module = "rateproof._native")]
 pub struct ByKey {

@@ -12,18 +12,6 @@ use crate::seen_columns::{Column, NULL, Values};
 /// Bits for each row, up to which a set of numbers is one bit for each that may be there.
 const BITS_A_ROW: usize = 64;
 
-/// Adds this file's functions to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(extremes, module)?)?;
-    module.add_function(wrap_pyfunction!(distinct, module)?)?;
-    module.add_function(wrap_pyfunction!(first_short, module)?)?;
-    module.add_function(wrap_pyfunction!(first_below_0, module)?)?;
-    module.add_function(wrap_pyfunction!(first_repeated, module)?)?;
-    module.add_function(wrap_pyfunction!(parts_of, module)?)?;
-    module.add_function(wrap_pyfunction!(parts_by_time, module)?)?;
-    module.add_function(wrap_pyfunction!(by_part, module)?)
-}
-
 fn ends<T: Element + Copy + Ord + Into<i64>>(
     numbers: &Values<'_, T>,
     rows: usize,
@@ -38,14 +26,14 @@ fn ends<T: Element + Copy + Ord + Into<i64>>(
 
 /// Numbers or codes.
 #[derive(FromPyObject)]
-enum Stored {
+pub enum Stored {
     Numbers(PyBuffer<i64>),
     Codes(PyBuffer<i32>),
 }
 
 /// The least and the greatest; None where there is no row.
 #[pyfunction]
-fn extremes(py: Python<'_>, column: Stored) -> PyResult<Option<(i64, i64)>> {
+pub fn extremes(py: Python<'_>, column: Stored) -> PyResult<Option<(i64, i64)>> {
     Ok(match column {
         Stored::Numbers(numbers) => {
             let rows = numbers.item_count();
@@ -60,7 +48,7 @@ fn extremes(py: Python<'_>, column: Stored) -> PyResult<Option<(i64, i64)>> {
 
 /// Every number that some row has.
 #[pyfunction]
-fn distinct(py: Python<'_>, column: Column<i64>, rows: usize) -> PyResult<Vec<i64>> {
+pub fn distinct(py: Python<'_>, column: Column<i64>, rows: usize) -> PyResult<Vec<i64>> {
     let numbers = column.values(py, rows)?;
     let mut seen = HashSet::new();
     // Most columns of which this is asked have few numbers.
@@ -78,7 +66,7 @@ fn distinct(py: Python<'_>, column: Column<i64>, rows: usize) -> PyResult<Vec<i6
 
 /// The first row that was answered less than so many ns after it was sent.
 #[pyfunction]
-fn first_short(
+pub fn first_short(
     py: Python<'_>,
     sent_ns: Column<i64>,
     received_ns: Column<i64>,
@@ -94,7 +82,7 @@ fn first_short(
 
 /// The first row with a number that is none or below 0; NaN stands for no number.
 #[pyfunction]
-fn first_below_0(py: Python<'_>, column: Column<f64>, rows: usize) -> PyResult<Option<usize>> {
+pub fn first_below_0(py: Python<'_>, column: Column<f64>, rows: usize) -> PyResult<Option<usize>> {
     let numbers = column.values(py, rows)?;
     let is_fine = |number: f64| number.is_nan() || (0.0..f64::INFINITY).contains(&number);
     Ok((0..rows).find(|&row| !is_fine(numbers.at(row))))
@@ -102,7 +90,7 @@ fn first_below_0(py: Python<'_>, column: Column<f64>, rows: usize) -> PyResult<O
 
 /// The first row with the run and the number of one before it.
 #[pyfunction]
-fn first_repeated(
+pub fn first_repeated(
     py: Python<'_>,
     run: Column<i64>,
     sequence: Column<i64>,
@@ -140,7 +128,7 @@ pub fn digest(word: impl Iterator<Item = u8>) -> u64 {
 /// The part in which each word belongs, as bytes of 32-bit integers; `offsets` and `data` are
 /// Arrow's: word n lies from offset n to the next.
 #[pyfunction]
-fn parts_of<'py>(
+pub fn parts_of<'py>(
     py: Python<'py>,
     offsets: PyBuffer<i32>,
     data: PyBuffer<u8>,
@@ -169,7 +157,7 @@ fn parts_of<'py>(
 
 /// The last of the parts that begins by the time of each row, or the first, as bytes of 32-bit integers.
 #[pyfunction]
-fn parts_by_time<'py>(
+pub fn parts_by_time<'py>(
     py: Python<'py>,
     times: Column<i64>,
     rows: usize,
@@ -187,7 +175,7 @@ fn parts_by_time<'py>(
 /// The rows in the order of their parts, as bytes of 32-bit integers, and how many each part has.
 /// Rows of one part stay in order.
 #[pyfunction]
-fn by_part<'py>(
+pub fn by_part<'py>(
     py: Python<'py>,
     part_of: PyBuffer<i32>,
     parts: usize,

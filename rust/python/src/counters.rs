@@ -38,8 +38,3 @@ impl Counters {
         PyTuple::new(py, self.0.totals())
     }
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Counters>()
-}

@@ -6,11 +6,6 @@ use rateproof_prove::{Course as Explained, Sayings};
 use crate::prove::{StairFigures, logs, stair};
 use crate::seen_columns::Columns;
 
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Course>()
-}
-
 /// The requests of one key, explained as they come.
 #[pyclass(module = "rateproof._native")]
 pub struct Course {

@@ -284,8 +284,3 @@ fn ask_tables(
     };
     ask.of(tables, key, cost, None, patience)
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Decider>()
-}

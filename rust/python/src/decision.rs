@@ -273,8 +273,3 @@ impl Decision {
         Ok((py.get_type::<Self>(), self.fields(py)?))
     }
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Decision>()
-}

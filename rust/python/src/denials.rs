@@ -151,8 +151,3 @@ impl Denials {
         kept.age.clear();
     }
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Denials>()
-}

@@ -69,26 +69,6 @@ impl Table {
         self.0.capacity()
     }
 
-    /// Takes `cost` admissions of `key`, all or none.
-    fn hit(
-        &self,
-        key: &Bound<'_, PyBytes>,
-        cost: &Bound<'_, PyAny>,
-        now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Told> {
-        Ok(asked(&[&self.0], Ask::Hit, key, cost, now_ns)?.1[0])
-    }
-
-    /// The answer that a hit would get, changing nothing.
-    fn peek(
-        &self,
-        key: &Bound<'_, PyBytes>,
-        cost: &Bound<'_, PyAny>,
-        now_ns: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Told> {
-        Ok(asked(&[&self.0], Ask::Peek, key, cost, now_ns)?.1[0])
-    }
-
     /// Frees the whole quota of `key`.
     fn reset(&self, key: &Bound<'_, PyBytes>) -> PyResult<()> {
         let bytes = key.as_bytes();
@@ -124,37 +104,25 @@ impl Table {
     }
 }
 
-/// True if all tables admit, each quota's answer, and whether these are for want of the lock.
-type Ruling = (bool, Vec<Told>, bool);
-
 /// Takes `cost` admissions of `key` in every table, or in none; `charge` false: what that would be
-/// told, changing nothing.
+/// told, changing nothing. True if all tables admit, each quota's answer, and whether these are for
+/// want of the lock.
 #[pyfunction]
 #[pyo3(signature = (tables, key, cost, now_ns, charge=true))]
-fn hit_all(
+pub fn hit_all(
     tables: Vec<PyRef<'_, Table>>,
     key: &Bound<'_, PyBytes>,
     cost: &Bound<'_, PyAny>,
     now_ns: Option<&Bound<'_, PyAny>>,
     charge: bool,
-) -> PyResult<Ruling> {
+) -> PyResult<(bool, Vec<Told>, bool)> {
     let tables: Vec<&core::Table> = tables.iter().map(|table| table.0.as_ref()).collect();
     let ask = if charge { Ask::Hit } else { Ask::Peek };
-    asked(&tables, ask, key, cost, now_ns)
-}
-
-fn asked(
-    tables: &[&core::Table],
-    ask: Ask,
-    key: &Bound<'_, PyBytes>,
-    cost: &Bound<'_, PyAny>,
-    now_ns: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Ruling> {
     let least = tables.iter().map(|table| table.quota().burst).min();
     let (cost, now_ns) = (whole(cost, "cost", least.unwrap_or(1))?, reading(now_ns)?);
     let bytes = key.as_bytes();
     let answers = patiently(key.py(), |patience| {
-        ask.of(tables, bytes, cost, now_ns, patience)
+        ask.of(&tables, bytes, cost, now_ns, patience)
     })?;
     Ok(match answers {
         Some((admitted, answers)) => (admitted, answers.iter().map(told).collect(), false),
@@ -234,10 +202,4 @@ fn whole(value: &Bound<'_, PyAny>, name: &str, most: u64) -> PyResult<u64> {
 pub(crate) fn failed(py: Python<'_>, error: &core::Error) -> PyErr {
     let class = format!("{:?}", error.kind);
     raise(py, &class, &error.message, Some(&error.hint))
-}
-
-/// Adds this file's classes to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Table>()?;
-    module.add_function(wrap_pyfunction!(hit_all, module)?)
 }

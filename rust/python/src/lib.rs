@@ -28,24 +28,30 @@ mod wsgi_desk;
 mod wsgi_key;
 
 #[pymodule(gil_used = true)]
-fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    access::register(module)?;
-    answers::register(module)?;
-    by_key::register(module)?;
-    column_facts::register(module)?;
-    counters::register(module)?;
-    course::register(module)?;
-    decider::register(module)?;
-    decision::register(module)?;
-    denials::register(module)?;
-    enforce::register(module)?;
-    limiter::register(module)?;
-    wsgi_desk::register(module)?;
-    wsgi_key::register(module)?;
-    simulate::register(module)?;
-    plan::register(module)?;
-    program::register(module)?;
-    tally::register(module)?;
-    prove::register(module)?;
-    screen::register(module)
+mod _native {
+    #[pymodule_export]
+    use crate::{
+        access::AccessScanner,
+        answers::answers,
+        by_key::ByKey,
+        column_facts::{
+            by_part, distinct, extremes, first_below_0, first_repeated, first_short, parts_by_time,
+            parts_of,
+        },
+        counters::Counters,
+        course::Course,
+        decider::Decider,
+        decision::Decision,
+        denials::Denials,
+        enforce::{Table, hit_all},
+        limiter::{HotLimiter, natively},
+        plan::{Traffic, parted, request_widths, summed},
+        program::program_trace,
+        prove::feasible,
+        screen::rows_of,
+        simulate::Engine,
+        tally::Tally,
+        wsgi_desk::WsgiDesk,
+        wsgi_key::WsgiKey,
+    };
 }

@@ -119,7 +119,7 @@ static IN_PYTHON: [PyOnceLock<Py<PyAny>>; 2] = [const { PyOnceLock::new() }; 2];
 /// Makes a method of `Limiter` one that asks the decider first; the one in Python keeps its place
 /// in the documentation, and decides the rest.
 #[pyfunction]
-fn natively<'py>(method: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub fn natively<'py>(method: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = method.py();
     let name: String = method.getattr("__name__")?.extract()?;
     let (ask, call): (_, ffi::PyCFunctionFastWithKeywords) = match name.as_str() {
@@ -223,10 +223,4 @@ fn bytes_of<'a>(key: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
 #[inline]
 fn units(cost: &Bound<'_, PyAny>) -> Option<u64> {
     cost.cast_exact::<PyInt>().ok()?.extract().ok()
-}
-
-/// Adds what this file has to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<HotLimiter>()?;
-    module.add_function(wrap_pyfunction!(natively, module)?)
 }

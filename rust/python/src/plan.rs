@@ -1,15 +1,11 @@
-//! Plans for Python: rows parted by key, and what limits would have done to them.
+//! Plans for Python: requests parted by key, and what limits would have done to them.
 
-use std::path::PathBuf;
-
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use rateproof_access::Partitions as Parts;
 use rateproof_plan::{
     Bound, Client, Gate, Gates, Outcome, Peaks, Replay, Request, Traffic as Requests, distinct,
-    peaks, places, retries,
+    parted as requests_parted, peaks, places, retries,
 };
 
 use crate::access::column;
@@ -22,18 +18,10 @@ type Bound_<'py> = pyo3::Bound<'py, PyBytes>;
 /// Code, requests, user agents, paths, the first and the last instant, bounds of each question.
 type Told = (i32, usize, usize, usize, i64, i64, Vec<(usize, usize)>);
 
-/// Adds this file's classes to the module.
-pub fn register(module: &pyo3::Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Partitions>()?;
-    module.add_class::<Traffic>()?;
-    module.add_function(wrap_pyfunction!(summed, module)?)?;
-    module.add_function(wrap_pyfunction!(request_widths, module)?)
-}
-
 /// The width of each request, as `Traffic` takes it, from its instants and its status; the earliest
 /// and the latest instant of all, where there are requests.
 #[pyfunction]
-fn request_widths<'py>(
+pub fn request_widths<'py>(
     py: Python<'py>,
     sent_ns: &[u8],
     received_ns: &[u8],
@@ -58,7 +46,7 @@ fn request_widths<'py>(
 
 /// The sums of rows of numbers of the same length, place by place.
 #[pyfunction]
-fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
+pub fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
     let mut sums = vec![0_i64; rows.first().map_or(0, |row| row.len() / size_of::<i64>())];
     for row in &rows {
         for (sum, number) in sums.iter_mut().zip(numbers(row, i64::from_ne_bytes)) {
@@ -68,39 +56,29 @@ fn summed<'py>(py: Python<'py>, rows: Vec<PyBackedBytes>) -> Bound_<'py> {
     column(py, &sums)
 }
 
-/// Rows parted by their code; see `rateproof.events.partitions`.
-#[pyclass(module = "rateproof._native")]
-pub struct Partitions {
-    parts: Parts,
-}
-
-#[pymethods]
-impl Partitions {
-    #[new]
-    fn new(folder: PathBuf, parts: usize, widths: Vec<usize>, most_bytes: usize) -> Self {
-        Self {
-            parts: Parts::new(folder, parts, &widths, most_bytes),
-        }
-    }
-
-    /// Adds rows.
-    fn add(&mut self, py: Python<'_>, codes: &[u8], columns: Vec<PyBackedBytes>) -> PyResult<()> {
-        let codes: Vec<i32> = numbers(codes, i32::from_ne_bytes).collect();
-        let columns: Vec<&[u8]> = columns.iter().map(|one| &one[..]).collect();
-        py.detach(|| self.parts.add(&codes, &columns))
-            .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
-    }
-
-    /// Rows of each part.
-    fn rows(&self) -> Vec<usize> {
-        self.parts.rows().collect()
-    }
-
-    /// The rows of a part, one after the other: each its code and then its columns.
-    fn read<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Bound_<'py>> {
-        let rows = py.detach(|| self.parts.read(part))?;
-        Ok(PyBytes::new(py, &rows))
-    }
+/// Requests as rows, in so many parts by their codes; see `rateproof.plan.traffic`.
+#[pyfunction]
+pub fn parted<'py>(
+    py: Python<'py>,
+    codes: &[u8],
+    columns: [PyBackedBytes; 4],
+    parts: usize,
+) -> Vec<Bound_<'py>> {
+    let [sent, widths, agents, paths] = &columns;
+    let rows = py.detach(|| {
+        let hashes = numbers(agents, u32::from_ne_bytes).zip(numbers(paths, u32::from_ne_bytes));
+        let times = numbers(sent, i64::from_ne_bytes).zip(numbers(widths, u32::from_ne_bytes));
+        let rows = numbers(codes, i32::from_ne_bytes).zip(times).zip(hashes);
+        let requests = rows.map(|((code, (sent_ns, width)), (agent, path))| Request {
+            code,
+            sent_ns,
+            width,
+            agent,
+            path,
+        });
+        requests_parted(requests, parts)
+    });
+    rows.iter().map(|rows| PyBytes::new(py, rows)).collect()
 }
 
 /// The requests of some keys; see `rateproof.plan`.
@@ -170,7 +148,8 @@ impl Traffic {
         let found = py.detach(|| {
             let mut sums = vec![(Outcome::default(), Outcome::default()); policies.len()];
             let mut rows = vec![vec![0_i64; bins]; policies.len()];
-            self.each(&policies, |_, at, outcome, times| {
+            let everyone = |_| true;
+            self.among(everyone, &policies, |_, at, outcome, times| {
                 let (requests, clients) = &mut sums[at];
                 requests.least += outcome.least;
                 requests.most += outcome.most;
@@ -252,14 +231,6 @@ impl Traffic {
 }
 
 impl Traffic {
-    fn each(
-        &self,
-        policies: &[Vec<Gate>],
-        tell: impl FnMut(Client<'_>, usize, Outcome, &mut Vec<i64>),
-    ) {
-        self.among(|_| true, policies, tell);
-    }
-
     /// Replays each key under each policy that may reject anything of it.
     fn among(
         &self,

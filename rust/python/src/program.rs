@@ -14,14 +14,9 @@ type HeardFigures = (i64, u8, i64);
 /// intended_ns, alias, attempt, over_ns.
 type SendFigures = (i64, u32, u32, i64);
 
-/// Adds this file's functions to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(program_trace, module)?)
-}
-
 /// The first request of a program and one after each answer, until it ends.
 #[pyfunction]
-fn program_trace(
+pub fn program_trace(
     py: Python<'_>,
     code: Vec<(u8, i64, i64, f64)>,
     seed: &str,

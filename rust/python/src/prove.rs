@@ -8,14 +8,9 @@ use crate::errors::raise;
 /// width, lag, rise_num, rise_den, slack_ns.
 pub type StairFigures = (usize, usize, i128, i128, i128);
 
-/// Adds this file's functions to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(feasible, module)?)
-}
-
 /// Times are signed 64-bit nanoseconds in native byte order, one a job.
 #[pyfunction]
-fn feasible(
+pub fn feasible(
     py: Python<'_>,
     sent: &[u8],
     received: &[u8],

@@ -36,11 +36,6 @@ type SuspectFigures = (
 
 type Broken = Option<(i64, i64)>;
 
-/// Adds this file's functions to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(rows_of, module)?)
-}
-
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Asked {
@@ -210,7 +205,7 @@ fn leaders(leaders: &Leaders) -> Vec<LeaderFigures> {
 
 /// The rows of each of the keys with these codes, as bytes of 64-bit integers.
 #[pyfunction]
-fn rows_of<'py>(
+pub fn rows_of<'py>(
     py: Python<'py>,
     key: Column<i32>,
     rows: usize,

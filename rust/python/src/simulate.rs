@@ -18,12 +18,8 @@ use rateproof_simulate::rows::{NULL, Row};
 use rateproof_simulate::settings::{Group, Settings};
 use rateproof_simulate::tls::{client_config, server_name};
 
+use crate::access;
 use crate::errors::raise;
-
-/// Adds this file's classes to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Engine>()
-}
 
 /// Certificate authorities (None: the system's), whether to go without proof, the server's name.
 type Tls = (Option<PathBuf>, bool, String);
@@ -90,7 +86,7 @@ fn told<'py, T: FromPyObjectOwned<'py>>(run: &Bound<'py, PyDict>, name: &str) ->
 
 /// A run that goes on, or a shard of one.
 #[pyclass(module = "rateproof._native", frozen)]
-struct Engine {
+pub struct Engine {
     engine: engine::Engine,
     /// Number of its shard.
     shard: u32,
@@ -251,12 +247,7 @@ fn column<'py, T: Copy>(
     rows: &[Row],
     of: impl FnMut(&Row) -> T,
 ) -> Bound<'py, PyBytes> {
-    let values: Vec<T> = rows.iter().map(of).collect();
-    // SAFETY: the callers' i64, f64 and i32 have no padding, and any byte is a valid u8.
-    let bytes = unsafe {
-        std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(&values[..]))
-    };
-    PyBytes::new(py, bytes)
+    access::column(py, &rows.iter().map(of).collect::<Vec<T>>())
 }
 
 /// The counts of `rateproof.simulate.audit.Audit`, each histogram as its least, greatest and buckets.

@@ -173,8 +173,3 @@ fn bad(py: Python<'_>, problem: &str) -> PyErr {
         Some("see rateproof.simulate.tally.PlainTally"),
     )
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Tally>()
-}

@@ -240,8 +240,3 @@ fn is_store_error(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
 fn accepts_anything(accept: &Bound<'_, PyAny>) -> bool {
     accept.cast::<PyString>().is_ok_and(|text| text == "*/*")
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<WsgiDesk>()
-}

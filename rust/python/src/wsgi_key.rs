@@ -161,8 +161,3 @@ fn value_of<'a>(list: &'a str, separator: char, name: &str) -> &'a str {
     });
     found.map_or("", |(_, value)| value)
 }
-
-/// Adds this file's class to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<WsgiKey>()
-}

@@ -152,8 +152,7 @@ class Numbers(Column):
 
     def _told(self, numbers: Iterable[Any]) -> Iterator[Any]:
         null = self.null
-        # NaN is the one number that differs from itself.
-        return (None if n == null or n != n else n for n in numbers)  # noqa: PLR0124
+        return (None if n == null else n for n in numbers)
 
 
 class Ints(Numbers):
@@ -170,6 +169,9 @@ class Floats(Numbers):
     __slots__ = ()
     typecode = "d"
     null = math.nan
+
+    def _told(self, numbers: Iterable[float]) -> Iterator[float | None]:
+        return (None if math.isnan(n) else n for n in numbers)
 
 
 class Words(Column):

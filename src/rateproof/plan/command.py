@@ -12,7 +12,6 @@ from rateproof.cluster import connected
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.rotation import found as found_files
-from rateproof.events.partitions import Partitions
 from rateproof.events.places import path_of
 from rateproof.events.shares import folder_on
 from rateproof.output import emit, printable, progress
@@ -24,7 +23,7 @@ from rateproof.plan.hosts import traffic_on
 from rateproof.plan.pasting import settings_for
 from rateproof.plan.progress import PlanProgress
 from rateproof.plan.reading import read_traffic
-from rateproof.plan.traffic import COLUMNS, Traffic
+from rateproof.plan.traffic import Partitions, Traffic
 from rateproof.policy import ALGORITHMS, Policy, Quota
 from rateproof.policy.sliding_log import SLIDING_LOG
 
@@ -57,7 +56,7 @@ def plan(arguments: argparse.Namespace) -> int:
     done = PlanProgress(found_files(arguments.log))
     with (
         progress(f"planning from {printable(', '.join(arguments.log))}", done.left_s),
-        Partitions(COLUMNS) as partitions,
+        Partitions() as partitions,
         ExitStack() as stack,
     ):
         asked = arguments.log, reading, partitions

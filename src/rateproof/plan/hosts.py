@@ -16,13 +16,12 @@ from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.access_logs.rotation import pieces_of
 from rateproof.events.access_logs.scan import begin, chunks
 from rateproof.events.parquet import file_writer, require_pyarrow
-from rateproof.events.partitions import Partitions
 from rateproof.events.places import path_of, to_write
 from rateproof.events.shares import BESIDE, attempt
 from rateproof.output import printable, say
 from rateproof.plan.progress import PlanProgress
 from rateproof.plan.reading import CHUNK, HASHED, Codes, Ends, assumed, columns_of, raw, span_of
-from rateproof.plan.traffic import Traffic, part_of
+from rateproof.plan.traffic import Partitions, Traffic, part_of
 
 _ROWS = {"code": "int32", "sent_ns": "int64", "width": "int32", "agent": "uint32", "path": "uint32"}
 
@@ -31,7 +30,7 @@ class HostLog(NamedTuple):
     """The log of a host, as it was read.
 
     Args:
-        rows: file with the requests: each its client's code, and `COLUMNS`.
+        rows: file with the requests: each its client's code, and the columns of `Partitions`.
         keys: its clients, by code.
         ends: earliest and latest instants.
         assumptions: those that all bounds rest on.
@@ -84,7 +83,7 @@ def traffic_on(
             partitions.add(raw(told), columns)
             words = []
     span = span_of([*chain(*(one.ends for one in found.values()))], requests, name_of(hosts[-1]))
-    progress.passing(sum(map(bool, partitions.rows())))
+    progress.passing(len(partitions.filled()))
     assumptions = dict.fromkeys(chain(*(found[at].assumptions for at in range(len(hosts)))))
     parts = _parts(partitions, folder)
     elsewhere = partial(_each, cluster, parts, partitions.count)
@@ -139,12 +138,11 @@ def work_on(path: Path, count: int, sum_: int, work: Callable[[Any], Any]) -> An
 def _parts(partitions: Partitions, folder: Path) -> dict[int, tuple[Path, int]]:
     """The file of each part that has rows, and the sum of its bytes."""
     found = {}
-    for part, count in enumerate(partitions.rows()):
-        if count:
-            path, rows = folder / f"{part}.part", partitions.read(part)
-            with _writing(folder):
-                path.write_bytes(rows)
-            found[part] = path, crc32(rows)
+    for part in partitions.filled():
+        path, rows = folder / f"{part}.part", partitions.read(part)
+        with _writing(folder):
+            path.write_bytes(rows)
+        found[part] = path, crc32(rows)
     return found
 
 

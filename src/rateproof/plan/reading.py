@@ -10,10 +10,9 @@ from rateproof.errors import LogError
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.scan import LIMITERS_503, UNDECIDED, Chunk, begin, chunks
-from rateproof.events.partitions import Partitions
 from rateproof.output import say
 from rateproof.plan.progress import PlanProgress
-from rateproof.plan.traffic import Span, Traffic
+from rateproof.plan.traffic import Partitions, Span, Traffic
 
 HASHED: Final = (("header:user-agent",), ("path", "request"))
 Ends = tuple[int | None, int | None]
@@ -52,7 +51,7 @@ def read_traffic(
         scan.refuse()
         assumptions |= dict.fromkeys(scan.metadata()["assumptions"])
     span = span_of(ends, requests, name)
-    progress.passing(sum(map(bool, partitions.rows())))
+    progress.passing(len(partitions.filled()))
     return Traffic(partitions, keys, span, requests, progress), assumed([*assumptions])
 
 
@@ -107,7 +106,7 @@ def _add(partitions: Partitions, chunk: Chunk, codes: Sequence[int]) -> Ends:
 
 
 def columns_of(chunk: Chunk) -> tuple[list[bytes], Ends]:
-    """The `COLUMNS` of requests, and their earliest and their latest instant."""
+    """The columns of requests as `Partitions` takes them, and their earliest and their latest instant."""
     native: Any = required_native("planning")
     sent, received, status = map(raw, (chunk.sent_ns, chunk.received_ns, chunk.status))
     widths, since_ns, until_ns = native.request_widths(sent, received, status, list(UNDECIDED))

@@ -4,18 +4,18 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any, Final, TypeVar
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import Any, Final, Self, TypeVar
 
 from rateproof.clock import MILLION, Tolerance
 from rateproof.core import required_native
-from rateproof.events.partitions import Partitions
+from rateproof.errors import CannotWrite
+from rateproof.output import printable
 from rateproof.plan.progress import PlanProgress
-
-COLUMNS: Final = (8, 4, 4, 4)
-"""Bytes of a request's earliest instant, of its width, and of the hashes of user agent and path."""
 
 _BINS: Final = 4_096
 _THREADS: Final = 2
@@ -27,6 +27,66 @@ def drifted(least_ns: int, most_ns: int) -> tuple[int, int]:
     ppm = Tolerance().ppm
     shortest_ns = max(1, least_ns * (MILLION - ppm) // MILLION)
     return shortest_ns, -(-most_ns * (MILLION + ppm) // MILLION)
+
+
+class Partitions:
+    """Requests in parts, in which all of a client lie together. To be used in a `with`.
+
+    The part of a request is the code of its client modulo their number. What a part has beyond
+    `most_bytes` goes to the temporary folder, to a file without a name: it goes with this process.
+
+    Args:
+        count: number of parts.
+        most_bytes: what each of them holds in memory.
+    """
+
+    def __init__(self, *, count: int = 64, most_bytes: int = 1 << 22) -> None:
+        self.count, self._most_bytes = count, most_bytes
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._parts = [
+                stack.enter_context(SpooledTemporaryFile(self._most_bytes))
+                for _ in range(self.count)
+            ]
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # the disk is full, as was told
+            self._exit.close()
+
+    def add(self, codes: bytes, columns: Sequence[bytes]) -> None:
+        """Add requests.
+
+        Args:
+            codes: of their clients, as int32 in native byte order.
+            columns: the earliest instant of each as int64, its width, and the hashes of its user
+                agent and its path as uint32.
+
+        Raises:
+            CannotWrite: the disk is full.
+        """
+        parted = required_native("planning").parted(codes, columns, self.count)
+        try:
+            for part, rows in zip(self._parts, parted, strict=True):
+                part.write(rows)
+                part.flush()
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot write to {printable(gettempdir())}: {error.strerror}",
+                "parts of a large log go to a temporary folder: TMPDIR names another disk",
+            ) from error
+
+    def filled(self) -> list[int]:
+        """Return the numbers of the parts that have requests."""
+        return [number for number, part in enumerate(self._parts) if part.tell()]
+
+    def read(self, number: int) -> bytes:
+        """Return the requests of a part, a row each, in the order of adding."""
+        part = self._parts[number]
+        part.seek(0)
+        return part.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +156,7 @@ class Traffic:
     """Requests parted by client.
 
     Args:
-        partitions: of `COLUMNS`.
+        partitions: that have them.
         keys: each client's identity, by code.
         span: when the requests were decided.
         requests: how many.
@@ -123,7 +183,6 @@ class Traffic:
                 self.progress.passed()
                 yield part, found
             return
-        parts = [part for part, rows in enumerate(self.partitions.rows()) if rows]
 
         def one(part: int) -> tuple[int, _T]:
             found = work(part_of(self.partitions.read(part), self.partitions.count))
@@ -131,7 +190,7 @@ class Traffic:
             return part, found
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            yield from pool.map(one, parts)
+            yield from pool.map(one, self.partitions.filled())
 
     def peaks(self, windows_ns: Sequence[int]) -> tuple[list[Peaks], list[int]]:
         """Return the peaks in each window, and the requests in each bin of the span."""

@@ -7,17 +7,18 @@ inconclusive  the log cannot tell, and the reasons say why
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from functools import reduce
+from typing import Any, Final, TypeVar
 
 from rateproof.prove.evidence.piece import DRAWING_WIDTH, MOST_EVIDENCE, Evidence
 from rateproof.prove.evidence.wording import key_to_json, readable_key
 from rateproof.prove.headers import Headers, all_headers
 from rateproof.prove.keys import Counts
 from rateproof.prove.power.coverage import QuotaVerdict, merged
-from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, hardest
-from rateproof.prove.power.sensitivity import Sensitivity, best
+from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, harder
+from rateproof.prove.power.sensitivity import Sensitivity, better
 from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED, Cause
 from rateproof.units import counted
 
@@ -34,6 +35,8 @@ __all__ = [
     "combine",
 ]
 
+
+Q = TypeVar("Q")
 
 _SILENT: Final = {
     Cause.NEVER_STRESSED,
@@ -179,7 +182,7 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         decisive = [verdict for verdict in telling if verdict.outcome == outcome]
         if decisive:
             break
-    pressure = hardest(verdict.pressure for verdict in verdicts)
+    pressure = _each_quota(harder, (verdict.pressure for verdict in verdicts))
     causes = dict.fromkeys(cause for verdict in decisive for cause in verdict.causes)
     evidence = [piece for verdict in decisive for piece in verdict.evidence]
     return Verdict(
@@ -190,11 +193,17 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         pressure,
         counts,
         closest_of(call for verdict in verdicts for call in verdict.closest),
-        best(verdict.sensitivity for verdict in verdicts) if outcome != VIOLATED else (),
+        () if outcome == VIOLATED else _each_quota(better, (one.sensitivity for one in verdicts)),
         headers=all_headers(verdict.headers for verdict in verdicts),
         diagnosis=tuple(dict.fromkeys(name for one in decisive for name in one.diagnosis)),
-        quotas=merged(verdict.quotas for verdict in verdicts),
+        quotas=_each_quota(merged, (verdict.quotas for verdict in verdicts)),
     ).demanding_tests()
+
+
+def _each_quota(join: Callable[[Q, Q], Q], runs: Iterable[tuple[Q, ...]]) -> tuple[Q, ...]:
+    """Quota by quota, what some runs come to; those without any count for nothing."""
+    told = [run for run in runs if run]
+    return tuple(reduce(join, of_quota) for of_quota in zip(*told, strict=True))
 
 
 _OF_KEYS: Final = re.compile(r"([a-z-]+: )(\d+) keys? (?:was|were) (.+)")

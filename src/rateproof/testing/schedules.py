@@ -10,17 +10,6 @@ from rateproof.enforce.stores import Ledger, Store, distinct_quotas
 from rateproof.enforce.stores.plain import PlainStore
 from rateproof.policy import ALGORITHMS, Policy, Quota
 
-__all__ = [
-    "Ledgers",
-    "StoreCall",
-    "StoreCalls",
-    "draw_calls",
-    "draw_quotas",
-    "reference_store",
-    "round_up",
-    "shortest",
-]
-
 Operation: TypeAlias = Literal["hit", "ahit", "peek", "reset", "clear"]
 
 _KEYS = (b"", b"a", b"a\0", b"\xff}{")

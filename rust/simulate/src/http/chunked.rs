@@ -10,7 +10,7 @@ const MAX_DIGITS: u8 = 16;
 /// Takes the framing off a chunked body.
 ///
 /// A line may end without its CR, as in heads; the CRLF after a chunk's bytes is no line's end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chunks {
     step: Step,
     /// Size of the chunk as far as its digits have been read, then what is left of it.
@@ -19,8 +19,9 @@ pub struct Chunks {
     framing: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Step {
+    #[default]
     Size,
     /// After the size: spaces, then an extension or the line's end.
     AfterSize,
@@ -38,15 +39,6 @@ enum Step {
 }
 
 impl Chunks {
-    pub fn new() -> Self {
-        Self {
-            step: Step::Size,
-            size: 0,
-            digits: 0,
-            framing: 0,
-        }
-    }
-
     /// Takes the body's bytes into `reply`; how many bytes were used, and whether it is complete.
     pub fn take(&mut self, data: &[u8], reply: &mut Reply) -> Result<(usize, bool), Fault> {
         let mut used = 0;

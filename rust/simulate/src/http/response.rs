@@ -180,7 +180,7 @@ impl Parser {
                 self.reply = Some(head.reply);
                 self.state = match head.body {
                     Body::Sized(length) => State::Sized(length),
-                    Body::Chunked => State::Chunked(Chunks::new()),
+                    Body::Chunked => State::Chunked(Chunks::default()),
                     Body::UntilClose => State::UntilClose,
                 };
                 return Ok(Some(data));

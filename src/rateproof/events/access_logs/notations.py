@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, Unpack
 
 from rateproof.errors import InvalidArgument
 from rateproof.events.access_logs.pattern import (
@@ -11,6 +11,7 @@ from rateproof.events.access_logs.pattern import (
     START,
     Field,
     Format,
+    FormatNotes,
     object_of,
     pattern,
 )
@@ -117,7 +118,7 @@ _INSTANTS: Final = {"end": END, "start": START, "time": EITHER}
 
 
 def nginx(
-    name: str, text: str, more: Mapping[str, Field] | None = None, **told: str | bool
+    name: str, text: str, more: Mapping[str, Field] | None = None, **told: Unpack[FormatNotes]
 ) -> Format:
     """A format in the notation of nginx; `more` are variables of other servers."""
     known = {**NGINX, **(more or {})}
@@ -139,7 +140,7 @@ def nginx(
     return _format(name, text, _VARIABLE, field, EITHER, **told)
 
 
-def apache(name: str, text: str, **told: str | bool) -> Format:
+def apache(name: str, text: str, **told: Unpack[FormatNotes]) -> Format:
     """A format in the notation of Apache (httpd.apache.org/docs/2.4/mod/mod_log_config.html)."""
     text = re.sub(r'\\["tn\\]', lambda escape: _ESCAPES[escape[0]], text)
 
@@ -174,7 +175,12 @@ def _time(of: str) -> Field:
 
 
 def _format(
-    name: str, text: str, marks: re.Pattern[str], field: _Reader, stamp: str, **told: str | bool
+    name: str,
+    text: str,
+    marks: re.Pattern[str],
+    field: _Reader,
+    stamp: str,
+    **told: Unpack[FormatNotes],
 ) -> Format:
     """Cut a text at its fields."""
     prefix, fields = "", list[tuple[Field, str]]()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, Self
+from typing import Final, Self, TypedDict, Unpack
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
@@ -92,55 +92,52 @@ class Format:
         return replace(self, fields=tuple(fields), paths=tuple(paths))
 
 
+class FormatNotes(TypedDict, total=False):
+    """Arguments of a `Format` that its text does not tell."""
+
+    source: str
+    open: bool
+    escaped: bool
+    sample: str
+
+
 def pattern(
     name: str,
     prefix: str,
     fields: Iterable[tuple[Field, str]],
     stamp: str,
-    **more: str | bool | tuple[str, ...],
+    **told: Unpack[FormatNotes],
 ) -> Format:
     """A format of which one stamp counts, and no two fields run into one another.
 
     Raises:
         InvalidArgument: it has no stamp, or two fields with nothing in between.
     """
-    told = list(fields)
-    for (field, until), (after, _) in pairwise(told):
+    parts = list(fields)
+    for (field, until), (after, _) in pairwise(parts):
         if not until:
             raise InvalidArgument(
                 f"format {name!r}: nothing stands between {field.name} and {after.name}",
                 "fields are told apart by what stands between them",
             )
-    known, stamped = _one_stamp(name, [field for field, _ in told])
-    untils = [until for _, until in told]
-    return Format(name, prefix, tuple(zip(known, untils, strict=True)), stamped or stamp, **more)  # type: ignore[arg-type]
+    known, stamped = _one_stamp(name, [field for field, _ in parts])
+    untils = [until for _, until in parts]
+    return Format(name, prefix, tuple(zip(known, untils, strict=True)), stamped or stamp, **told)
 
 
 def object_of(
-    name: str,
-    fields: Iterable[tuple[Field, str]],
-    stamp: str,
-    *,
-    source: str = "",
-    sample: str = "",
+    name: str, fields: Iterable[tuple[Field, str]], stamp: str, **told: Unpack[FormatNotes]
 ) -> Format:
     """A format whose lines are JSON objects: fields with their paths, such as `request.method`.
 
     Raises:
         InvalidArgument: it has no stamp.
     """
-    told = list(fields)
-    known, stamped = _one_stamp(name, [field for field, _ in told])
-    paths = tuple(path_of(path) for _, path in told)
-    return Format(
-        name,
-        "",
-        tuple((field, "") for field in known),
-        stamped or stamp,
-        source,
-        paths=paths,
-        sample=sample,
-    )
+    parts = list(fields)
+    known, stamped = _one_stamp(name, [field for field, _ in parts])
+    paths = tuple(path_of(path) for _, path in parts)
+    spans = tuple((field, "") for field in known)
+    return Format(name, "", spans, stamped or stamp, paths=paths, **told)
 
 
 def path_of(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """One verdict a quota: which of a policy's quotas were tested, and what testing takes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -141,15 +141,8 @@ _WEIGHT: Final = (UNTESTED, CONSISTENT, INCONCLUSIVE, VIOLATED)
 """Of several runs the last of these decides: one that does not press says nothing."""
 
 
-def merged(runs: Iterable[tuple[QuotaVerdict, ...]]) -> tuple[QuotaVerdict, ...]:
-    """Quota by quota, one verdict over runs under one policy."""
-    total: tuple[QuotaVerdict, ...] = ()
-    for run in runs:
-        total = tuple(map(_both, total, run)) if total and run else total or run
-    return total
-
-
-def _both(one: QuotaVerdict, other: QuotaVerdict) -> QuotaVerdict:
+def merged(one: QuotaVerdict, other: QuotaVerdict) -> QuotaVerdict:
+    """One verdict over two runs."""
     return replace(
         one,
         outcome=max(one.outcome, other.outcome, key=_WEIGHT.index),

@@ -92,7 +92,7 @@ def measure(keys: Iterable[KeyLog], policy: Policy) -> tuple[Pressure, ...]:
     for key in keys:
         attempts = key.attempts()
         totals = [
-            _harder(total, _of_key(key, attempts, stair, total))
+            harder(total, _of_key(key, attempts, stair, total))
             for stair, total in zip(stairs, totals, strict=True)
         ]
     return tuple(totals)
@@ -150,7 +150,8 @@ def _may_climb(attempts: Sequence[tuple[int, int]], stair: Stair, total: Pressur
     )
 
 
-def _harder(one: Pressure, other: Pressure) -> Pressure:
+def harder(one: Pressure, other: Pressure) -> Pressure:
+    """The most of each figure, and the key that leads, of two keys or runs."""
     if (one.margin_ns is None) != (other.margin_ns is None):
         lead = one if other.margin_ns is None else other
     elif one.margin_ns is not None and other.margin_ns is not None:
@@ -164,14 +165,6 @@ def _harder(one: Pressure, other: Pressure) -> Pressure:
         provable=max(one.provable, other.provable),
         stressed=one.stressed or other.stressed,
     )
-
-
-def hardest(runs: Iterable[tuple[Pressure, ...]]) -> tuple[Pressure, ...]:
-    """Quota by quota, the most of each figure over runs under one policy."""
-    totals: tuple[Pressure, ...] = ()
-    for run in runs:
-        totals = tuple(map(_harder, totals, run)) if totals else run
-    return totals
 
 
 MOST_CALLS: Final = 5

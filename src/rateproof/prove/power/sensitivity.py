@@ -134,15 +134,8 @@ def unseen(policy: Policy) -> tuple[Sensitivity, ...]:
     return tuple(Sensitivity(str(one), one.limit, one.window_ns) for one in policy.quotas)
 
 
-def best(runs: Iterable[tuple[Sensitivity, ...]]) -> tuple[Sensitivity, ...]:
-    """Quota by quota, the least over runs under one policy; runs without any count for nothing."""
-    total: tuple[Sensitivity, ...] = ()
-    for run in runs:
-        total = tuple(map(_better, total, run)) if total and run else total or run
-    return total
-
-
-def _better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
+def better(one: Sensitivity, other: Sensitivity) -> Sensitivity:
+    """The least excess that one of two runs could have shown."""
     return replace(
         one,
         full=one.full or other.full,

@@ -13,15 +13,6 @@ from rateproof.events import EventLog
 from rateproof.simulate.control import Control
 from rateproof.simulate.scenario import Scenario
 
-__all__ = [
-    "TRANSPORTS",
-    "Transport",
-    "check",
-    "default_name",
-    "named",
-    "sender",
-]
-
 TRANSPORTS = ("native", "threads")
 """Every transport by name."""
 

@@ -160,8 +160,11 @@ def test_who_is_cleared_is_not_counted_again_where_another_has_too_many():
     def loaded():
         raise AssertionError("it was loaded")
 
-    (quota,) = Policy.parse("2 per 10ns").quotas
+    policy = Policy.parse("2 per 10ns")
     over = KeyLog(b"over", 0, admitted=[(0, 1), (2, 3), (4, 5)])
     suspects = [Suspect(loaded, tolerated=0), Suspect(lambda: over)]
-    trial = SimpleNamespace(survey=SimpleNamespace(suspects=suspects), tolerance=EXACT)
-    assert ruling._certain(trial, quota, Pressure("", 2, 10, provable=3)) == 3
+    survey = SimpleNamespace(suspects=suspects)
+    trial = SimpleNamespace(survey=survey, tolerance=EXACT, policy=policy)
+    assert ruling._certain(trial, 0, Pressure("", 2, 10, provable=3)) == 3
+    suspects[1] = Suspect(loaded, nested=(4,))
+    assert ruling._certain(trial, 0, Pressure("", 2, 10, provable=3)) == 4

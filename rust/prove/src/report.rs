@@ -72,6 +72,9 @@ pub struct Suspect {
     pub joint: Clearance,
     /// From when to when, in ns, the windows reach that certainly hold too much.
     pub broken: Option<(i64, i64)>,
+    /// The most that certainly lie in a window of each quota, on clocks as they may be; none where
+    /// a search would find nothing.
+    pub nested: Vec<usize>,
 }
 
 /// The findings.

@@ -17,7 +17,7 @@ use crate::pressure::{Asked, Pressure};
 use crate::report::{Rejections, Report, Rules, Suspect};
 use crate::seen::{NEVER, Name, Request, Seen};
 use crate::together::{Requests, explained};
-use crate::windows::tightest_nest;
+use crate::windows::{most_nested, tightest_nest};
 
 /// Looks at every key, on at most so many threads; the report does not depend on how many.
 pub fn screen(groups: &mut Groups, rules: &Rules, threads: usize) -> Report {
@@ -98,6 +98,7 @@ impl<'a> Examiner<'a> {
             wrong: false,
             joint: Some(0),
             broken: None,
+            nested: Vec::new(),
         };
         if self.rules.over {
             // Of several quotas, one may have counted what another rejected.
@@ -188,6 +189,12 @@ impl<'a> Examiner<'a> {
         }
         if found.tolerated.is_none() {
             found.broken = broken(admitted, flat, &tolerated.stairs);
+            let spans = tolerated.stairs.iter().map(|stair| stair.span_ns(1));
+            found.nested = spans
+                .map(|span| {
+                    most_nested(admitted, flat, i64::try_from(span).unwrap_or(i64::MAX / 2))
+                })
+                .collect();
         }
         if unknown.iter().any(|seen| seen.end != NEVER) {
             self.jobs.clear();

@@ -22,7 +22,7 @@ type PressureFigures = (usize, usize, usize, Option<i64>, bool, Option<usize>);
 /// Code of the key, index of the quota and rank of `Leader`.
 type LeaderFigures = (usize, usize, i64);
 
-/// Code of the key and broken of `Suspect`, then its tolerated, exact, unknown, wrong and joint.
+/// Code of the key and broken of `Suspect`, then its tolerated, exact, unknown, wrong, joint and nested.
 type SuspectFigures = (
     usize,
     Broken,
@@ -31,6 +31,7 @@ type SuspectFigures = (
     Clearance,
     bool,
     Clearance,
+    Vec<usize>,
 );
 
 type Broken = Option<(i64, i64)>;
@@ -175,6 +176,7 @@ pub fn screen(
             suspect.unknown,
             suspect.wrong,
             suspect.joint,
+            suspect.nested,
         )
     });
     Ok(Screened {

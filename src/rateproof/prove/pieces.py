@@ -120,8 +120,8 @@ class PieceSurvey:
         counts: what is in it.
         wrong_if_exact: see `Survey`.
         wrong_if_unknown: see `Survey`.
-        suspects: keys, from when to when the windows reach that were broken, and the costs of
-            searches.
+        suspects: keys, from when to when the windows reach that were broken, and what else
+            `Suspect` tells of it.
         leaders: the first keys of each order: rank, key, quota.
         pressure: for each quota its figures, and the key that leads.
         headers: what became of the header fields.
@@ -374,8 +374,8 @@ def joined(pieces: Pieces, question: Question, surveys: Iterable[PieceSurvey]) -
 def _known(pieces: Pieces, number: int, costs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The costs of searches; those that find nothing, since the whole key is explained, are for nothing."""
     admitted, rejected = pieces.explained_with(number)
-    *over, wrong, joint = costs
-    return (*([0] * len(over) if admitted else over), wrong, 0 if rejected else joint)
+    *over, wrong, joint, nested = costs
+    return (*([0] * len(over) if admitted else over), wrong, 0 if rejected else joint, nested)
 
 
 def _first_of_each_key(ranked: Iterable[_Leading]) -> list[_Leading]:

@@ -46,6 +46,8 @@ class Suspect:
         wrong: whether any of its rejections may be wrong.
         joint: the cost of explaining all of its rejections together, a search
             over orders of decisions; None where it is to be made.
+        nested: the most that certainly lie in a window of each quota, under the tolerance;
+            none where that has to be counted.
         number: orders the suspects by the digests of their keys, where they do not come so.
     """
 
@@ -56,6 +58,7 @@ class Suspect:
     unknown: int | None = None
     wrong: bool = True
     joint: int | None = None
+    nested: Sequence[int] = ()
     number: int = 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 from rateproof.events import ADMITTED, declines, listed, rejected_statuses
-from rateproof.policy import Policy, Quota
+from rateproof.policy import Policy
 from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis
 from rateproof.prove.diagnosis.statuses import if_rejected, oddly_admitted, perhaps_rejected
@@ -19,6 +19,7 @@ from rateproof.prove.power.coverage import QuotaVerdict, coverage, tested
 from rateproof.prove.power.doubts import Doubts, causes_of, left_out
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
+from rateproof.prove.screen import Suspect
 from rateproof.prove.terms import OVER_ADMISSION, TRIED_PASTS, WRONG_REJECTION
 from rateproof.prove.trial import Trial
 from rateproof.prove.verdict import (
@@ -141,8 +142,7 @@ def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, 
     """One verdict a quota, of a log that was violated: each is judged as if it were alone."""
     policy = trial.policy
     pressure = tuple(
-        replace(of, provable=_certain(trial, quota, of))
-        for quota, of in zip(policy.quotas, trial.survey.pressure, strict=True)
+        replace(of, provable=_certain(trial, at, of)) for at, of in enumerate(trial.survey.pressure)
     )
     shown = trial.sensitivity(windows=False)
     if len(policy.quotas) == 1 and any(piece.claim == OVER_ADMISSION for piece in found):
@@ -156,16 +156,20 @@ def _each_quota(trial: Trial, found: Sequence[Evidence]) -> tuple[QuotaVerdict, 
     return coverage(policy, pressure, shown, outcomes)
 
 
-def _certain(trial: Trial, quota: Quota, of: Pressure) -> int:
+def _certain(trial: Trial, at: int, of: Pressure) -> int:
     """The most of one key in a window, whatever the clocks, where that is more than allowed."""
     if of.provable <= of.allowed:
         return of.provable
-    span_ns = Stair.of(quota, trial.tolerance).span_ns(1)
+    span_ns = Stair.of(trial.policy.quotas[at], trial.tolerance).span_ns(1)
+
+    def nested(one: Suspect) -> int:
+        return one.nested[at] if one.nested else most_nested(one.load().admitted, span_ns)
+
     suspects, most = trial.survey.suspects, 0
     # Where a search finds nothing there are no more than are allowed: those are asked if no others have more.
     for some in ([one for one in suspects if one.tolerated is None], suspects):
         if most <= of.allowed:
-            most = max((most_nested(one.load().admitted, span_ns) for one in some), default=0)
+            most = max(map(nested, some), default=0)
     return most
 
 

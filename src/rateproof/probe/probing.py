@@ -14,6 +14,7 @@ from rateproof.probe.identity import (
     NOT_IN_KEY,
     Dimension,
     dimensions,
+    most_of_a_dimension,
 )
 from rateproof.probe.investigation import run_course
 from rateproof.probe.page import describe
@@ -101,8 +102,9 @@ def probe(settings: ProbeSettings) -> Finding:
     elif course.limit and not course.several:  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
         limit = course.limit if kinds else max(course.limit, course.burst)
-        most = min(settings.max_requests, needed(limit + _DIMENSIONS).requests) - sender.requests
-        told = dimensions(sender, limit, most)
+        most = needed(limit + _DIMENSIONS).requests - sender.requests
+        most = max(most, most_of_a_dimension(limit))  # the key at least, whatever the limit took
+        told = dimensions(sender, limit, min(most, settings.max_requests - sender.requests))
     return Finding(
         url=settings.target.url,
         key=str(scenario.key),

@@ -35,7 +35,7 @@ CONFIGURATION = """static_resources:
               domain: shop
               timeout: 2s
               failure_mode_deny: {deny}
-              status_on_error: {{code: ServiceUnavailable}}
+              status_on_error: {{code: TooManyRequests}}
               rate_limit_service: {{transport_api_version: V3, grpc_service: {{envoy_grpc: {{cluster_name: limits}}}}}}
           - name: envoy.filters.http.router
             typed_config: {{"@type": {router}}}

@@ -87,7 +87,7 @@ def test_the_limit_behind_envoy_is_consistent(verdicts):
 
 @pytest.mark.alone
 def test_no_more_pass_when_the_service_is_killed_and_envoy_denies_meanwhile(verdicts):
-    """It says so with 503, a rejection like 429: of its own 500 nobody knows what became of the request."""
+    """It says so with 429: of a 503 unlike other rejections, or its own 500, nobody knows what became of the request."""
     found = verdicts(CONSISTENT, "--claim", "over-admission", deny=True, kills=3)
     assert VIOLATED not in found
     assert found[-1] == CONSISTENT

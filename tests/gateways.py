@@ -1,6 +1,7 @@
 """The recipes in examples/gateways, as they stand there, in front of a real application."""
 
 import http.client
+import os
 import re
 import signal
 import threading
@@ -132,6 +133,8 @@ def check_that_it_limits(front, *, tells_what_is_left=True, down=503, hangs=503)
     assert front.ask("/forbidden", X_Api_Key="c")[0] == 403, "the application's own word"
     front.application.seen.clear()
     front.service.process.send_signal(signal.SIGSTOP)
+    # A thread may answer until all have stopped.
+    os.waitid(os.P_PID, front.service.process.pid, os.WSTOPPED)
     assert front.ask(X_Api_Key="d")[0] == hangs
     front.service.process.kill()
     front.service.process.wait(20)

@@ -84,9 +84,8 @@ class Cluster:
             Unreachable: the scheduler is gone.
         """
         try:
-            found = (
-                self.client.nthreads()
-            )  # scheduler_info() is without workers for a moment every 2 s
+            # Its scheduler_info() is without workers for a moment every two seconds.
+            found = self.client.nthreads()
         except OSError as error:
             raise self._gone() from error
         return dict(sorted(found.items()))

@@ -224,7 +224,7 @@ class ParquetLog:
         return range(found[0], found[-1] + 1) if found else range(0)
 
     def _statistics(self, name: str) -> Iterator[Any]:
-        """What the footers say of a column in each row group."""
+        """The metadata that the footers have of a column, by row group."""
         for footer in (file.metadata for file in self._files):
             at = footer.schema.names.index(name)
             for group in range(footer.num_row_groups):

@@ -31,7 +31,7 @@ _CELLS = 6
 _FORETOLD = 1_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
 _SAME_FAMILY, _CLOSE = 0.2, 10
-"""What it is worth to tell two windows of one family apart; parts of a window in which two are as long."""
+"""The worth of telling two windows of one family apart; parts of a window in which two are as long."""
 _ROW = 20
 _SAVED = 24
 

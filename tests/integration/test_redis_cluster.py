@@ -29,8 +29,8 @@ class Nodes:
             first, last = number * 16_384 // 3, (number + 1) * 16_384 // 3 - 1
             node.client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
             self.meet(node)
-        self.wait_for("cluster_known_nodes", "3")
-        self.wait_for("cluster_state", "ok")
+        self.wait_for_acquaintance(self.all)
+        self.wait_for({"cluster_state": "ok", "cluster_slots_ok": "16384"})
         places = ",".join(f"127.0.0.1:{node.port}" for node in self.all)
         self.url = f"redis+cluster://{places}"
         self.store = f"{self.url}?timeout=5s"  # a busy machine is no outage
@@ -49,11 +49,22 @@ class Nodes:
         bus = node.client.config_get("cluster-port")["cluster-port"]
         self.all[0].client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
 
-    def wait_for(self, name, value, nodes=None):
+    def wait_for_acquaintance(self, nodes):
+        """Until each knows all by their names: one met just now is counted under another."""
         deadline = time.monotonic() + 20
-        for node in nodes or self.all:
-            while node.client.execute_command("CLUSTER INFO")[name] != value:
-                assert time.monotonic() < deadline, f"{name} does not become {value}"
+        names = {node.id for node in nodes}
+        for node in nodes:
+            while not names <= {
+                known["node_id"] for known in node.client.execute_command("CLUSTER NODES").values()
+            }:
+                assert time.monotonic() < deadline, f"{node.id} does not know all of {names}"
+                time.sleep(0.05)
+
+    def wait_for(self, wanted):
+        deadline = time.monotonic() + 20
+        for node in self.all:
+            while not wanted.items() <= node.client.execute_command("CLUSTER INFO").items():
+                assert time.monotonic() < deadline, f"{node.id} does not become {wanted}"
                 time.sleep(0.05)
 
     def slot_of(self, key):
@@ -205,7 +216,7 @@ def replica(nodes):
     """A replica of the first node."""
     replica = nodes.start()
     nodes.meet(replica)
-    nodes.wait_for("cluster_known_nodes", "4", [*nodes.all, replica])
+    nodes.wait_for_acquaintance([*nodes.all, replica])
     replica.client.execute_command("CLUSTER REPLICATE", nodes.all[0].id)
     deadline = time.monotonic() + 20
     while replica.client.info("replication").get("master_link_status") != "up":

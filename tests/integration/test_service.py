@@ -561,7 +561,7 @@ def test_two_flask_applications_and_two_services_never_admit_a_sixth_in_any_5_s(
 ):
     text = '[limits.api]\npolicy = "5 per 5s"\nkey = "header:X-Api-Key"\n'
     services = [start_service(text, "--store", store) for _ in range(2)]
-    flasks = [spawn("-c", FLASK, store) for _ in range(2)]
+    flasks = [spawn("-c", FLASK, store, stderr=subprocess.DEVNULL) for _ in range(2)]
     targets = [(service.port, "/check/api") for service in services]
     targets += [(int(flask.stdout.readline()), "/") for flask in flasks]
     logs, statuses = [[] for _ in targets], set()

@@ -280,7 +280,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         verdict = follow(paths, reading, watch, stop, metrics_port=arguments.metrics_port)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
-    say("\n".join([*answer(verdict), *verdict.reasons]))
+    say("\n".join(_answered(verdict, verdict.reasons)))
     if arguments.json:
         emit(json.dumps({"answer": answer(verdict)[0], **verdict.to_json()}))
     return VERDICT_CODES[verdict.outcome]
@@ -320,8 +320,13 @@ def _text(verdict: Verdict) -> str:
     """As wide as the terminal; a line a sentence for files and programs."""
     width = columns(sys.stdout)
     _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
+    return "\n".join(_answered(verdict, rest))
+
+
+def _answered(verdict: Verdict, rest: Sequence[str]) -> list[str]:
+    """The lines of the answer, and those of the rest that do not say it again."""
     told = answer(verdict)
-    return "\n".join([*told, *(line for line in rest if not told[0].endswith(f": {line}"))])
+    return [*told, *(line for line in rest if not told[0].endswith(f": {line}"))]
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:

@@ -37,6 +37,9 @@ _MOST_ROWS: Final = 1 << 22
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
 
+_ASKED: Final = "asked"
+"""The file in a folder of pieces that is there as long as they are asked for."""
+
 BESIDE: Final = "parts of a log go beside it, where all workers reach them"
 
 Prepare = Callable[[EventLog], EventLog]
@@ -148,8 +151,10 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
     """
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
+    asked = folder / _ASKED
     try:
         folder.mkdir()
+        asked.touch()
     except OSError as error:
         raise CannotWrite(
             f"cannot write to {printable(str(folder))}: {error.strerror or error}",
@@ -159,7 +164,27 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
         yield folder
     finally:
         with suppress(OSError):
+            asked.unlink()  # before all else: see `still_asked`
+        with suppress(OSError):
             remove(folder)
+
+
+def still_asked(folder: Any, files: Iterable[Any]) -> None:
+    """Take back what a task has written to a folder that was removed meanwhile.
+
+    Where there are only objects, writing them would make it anew, and nobody would remove it. What
+    is written before this looks is there when the folder is removed.
+
+    Raises:
+        CannotWrite: it was removed.
+    """
+    if isinstance(folder, Path):
+        return
+    folder.fs.invalidate_cache()
+    if not (folder / _ASKED).exists():
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise CannotWrite(f"{printable(str(folder))} was removed meanwhile")
 
 
 def _split(
@@ -234,7 +259,9 @@ def split_turn(
             splitter.add(asked.prepared(rows), log.keys(groups))
     except OSError as error:
         raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
-    return splitter.closed(), splitter.facts
+    found = splitter.closed()
+    still_asked(asked.place.folder, (path for path, _ in found.values()))
+    return found, splitter.facts
 
 
 def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
@@ -265,6 +292,7 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile
             found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)
     except OSError as error:
         raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
+    still_asked(asked.place.folder, (part.path for part in found))
     return None, found
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -47,3 +48,25 @@ def told(description: str | None, parts: Iterable[str]) -> argparse.Namespace:
     asked.parts = asked.parts or names
     os.environ["PATH"] = os.pathsep.join([*asked.path, os.environ["PATH"], "/usr/sbin"])
     return asked
+
+
+def idle_lag_p99_ns(rate: int, seconds: int) -> int:
+    """The lag of whoever does nothing but read the clock, on the processor of the load.
+
+    Of `rate` instants a second one in a hundred is seen later than this. Nobody who sends at those
+    instants can be less late: the machine gives the processor to others meanwhile.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {LOAD})
+    try:
+        step, lags = 1_000_000_000 // rate, []
+        due = time.perf_counter_ns()
+        end = due + seconds * 1_000_000_000
+        while due < end:
+            now = time.perf_counter_ns()
+            while due <= now:
+                lags.append(now - due)
+                due += step
+    finally:
+        os.sched_setaffinity(0, before)
+    return sorted(lags)[len(lags) * 99 // 100]

@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import struct
+import subprocess
+import termios
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -65,6 +68,21 @@ def bounds_of(output: str) -> list[Bounds]:
     lines = output[: output.rfind("\n") + 1].splitlines()
     pairs = (line.split() for line in lines if line != "full")
     return [(int(begin), int(last)) for begin, last in pairs]
+
+
+def wait_for_lines(workers: Iterable[subprocess.Popen[str]], count: int) -> None:
+    """Wait until they have written so many more admissions, which nobody reads yet."""
+
+    def unread() -> int:
+        files = [worker.stdout for worker in workers if worker.stdout is not None]
+        sizes = (fcntl.ioctl(file, termios.FIONREAD, bytes(4)) for file in files)
+        return sum(struct.unpack("i", size)[0] for size in sizes)
+
+    enough = unread() + 50 * count  # bytes of two instants
+    deadline = time.monotonic() + 60
+    while unread() < enough:
+        assert time.monotonic() < deadline, "they admit nothing"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

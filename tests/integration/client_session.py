@@ -136,7 +136,7 @@ def shell(settings: str, redirection: str, before: str = "") -> tuple[int, str, 
         ],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert "Traceback" not in done.stderr

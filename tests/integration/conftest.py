@@ -77,7 +77,7 @@ class Running:
 
     def workers(self, count):
         """The processes that it started, once they are so many: it may listen before the last one runs."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(found := self.pids()) != count:
             assert time.monotonic() < deadline, f"{count} workers asked, {len(found)} found"
             time.sleep(0.02)
@@ -278,6 +278,12 @@ class ScriptedServer:
                 self.heads.append(head)
                 if self.script(connection, head) is not None:
                     return
+
+    def wait_for_heads(self, count: int) -> None:
+        """Until it has read so many requests: those that a client gave up may come later."""
+        deadline = time.monotonic() + 60
+        while len(self.heads) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def close(self) -> None:
         # shutdown wakes the accept that is in progress, close alone does not.

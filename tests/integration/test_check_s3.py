@@ -51,6 +51,7 @@ def scheduler(spawn, tmp_path):
     while address is None:
         assert process.poll() is None
         assert time.monotonic() < deadline
+        time.sleep(0.05)
         with contextlib.suppress(OSError, ValueError):
             address = json.loads(told.read_text())["address"]
     spawn(

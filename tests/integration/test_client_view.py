@@ -28,10 +28,11 @@ SUMMARY = r"\x1b\[\?1049l.*clients   7\r\n"
 def test_the_view_ends_as_the_line_does_and_leaves_the_summary(
     serve: Callable[..., str], terminal: Callable[..., Terminal], leaving: str
 ) -> None:
-    session = terminal(f"url={serve(0.5)!r}, clients=7, behaviour='saturate'", whole=True)
+    # Its end takes long enough for the view to tell of it.
+    session = terminal(f"url={serve(1.5)!r}, clients=7, behaviour='saturate'", whole=True)
     session.expect(r"\x1b\[\?1049h")
     session.expect("any other key ends")
-    time.sleep(0.7)
+    time.sleep(0.3)
     if leaving.startswith("SIG"):
         session.process.send_signal(signal.Signals[leaving])
     else:

@@ -30,6 +30,7 @@ def pattern(shown):
     return ".*".join(map(re.escape, shown.split("...")))
 
 
+@pytest.mark.alone  # windows of 5 s, by the real clock
 def test_the_commands_of_the_page_print_what_it_shows(tmp_path, free_port, spawn):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     shell = spawn(

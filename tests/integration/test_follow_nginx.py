@@ -105,6 +105,8 @@ def test_what_nginx_itself_limits_is_not_called_violated(tmp_path, free_port):
                 ask(nginx, "a", 2)
                 time.sleep(0.1)
             wait_until(lambda: nginx.log.read_bytes().count(b"\n") == 60)
+            while not process.stderr.readline().startswith(b"following "):
+                assert process.poll() is None
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
     [verdict] = map(json.loads, out.splitlines())

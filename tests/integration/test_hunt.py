@@ -159,6 +159,7 @@ def test_a_schedule_is_run_as_it_is(scripted, hunt):
     assert len(set(names)) == 6
 
 
+@pytest.mark.alone
 def test_a_schedule_begins_in_its_phase_and_has_others_beside_it(scripted, hunt, tmp_path):
     server = scripted(answer)
     arguments = ("--schedule", "1 at 0s, 1 at 0.5s", "--others", "40 at 0.1s", "--phase", "0.25s")
@@ -185,7 +186,7 @@ def test_a_signal_ends_a_search_for_the_shortest_with_the_verdict(serve, start_t
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     output, words = process.communicate(timeout=60)
-    assert time.monotonic() - began < 15, "shrinking takes a minute and more"
+    assert time.monotonic() - began < 40, "shrinking takes a minute and more"
     assert process.returncode == 1, words
     assert json.loads(output.splitlines()[-1])["verdict"] == "violated"
 

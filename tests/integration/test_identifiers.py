@@ -64,12 +64,12 @@ def server(request, spawn, hide):
 def ask(port, target=b"/", *fields, method=b"GET"):
     """The whole answer to a request that no well-behaved client could send, as bytes."""
     head = [method + b" " + target + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
         with contextlib.suppress(ConnectionError):  # refused before it was all sent
             raw.sendall(b"\r\n".join([*head, b"", b""]))
         answer = b""
         with contextlib.suppress(ConnectionError):
-            while select.select([raw], [], [], 10)[0] and (data := raw.recv(65_536)):
+            while select.select([raw], [], [], 60)[0] and (data := raw.recv(65_536)):
                 answer += data
     return answer
 

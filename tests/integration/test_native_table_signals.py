@@ -30,7 +30,7 @@ chance = random.Random(1)
 signal.signal(signal.SIGALRM, interrupt)
 attempts = interrupted = 0
 end = time.monotonic() + 4
-while time.monotonic() < end:
+while time.monotonic() < end or interrupted <= 100:
     attempts += 1
     try:
         armed = True
@@ -41,7 +41,6 @@ while time.monotonic() < end:
     except Interrupted:
         interrupted += 1
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
-assert interrupted > 100, (attempts, interrupted)
 took = []
 for _ in range(3):
     start = time.monotonic()

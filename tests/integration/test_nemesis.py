@@ -97,8 +97,8 @@ def test_the_workers_are_the_processes_that_serve_and_not_the_one_that_starts_th
 
 def test_a_killed_worker_is_replaced_and_is_no_crash(ours):
     until(lambda: len(ours.workers()) == 3)
+    (victim, *_) = ours.workers()
     with watched(ours, Stroke("kill", 0, 0, 0.0)) as watch:
-        (victim, *_) = ours.workers()
         until(lambda: watch.deeds and watch.deeds[0].until_ns)
         until(lambda: len(ours.workers()) == 3)
     (deed,) = watch.deeds
@@ -119,7 +119,7 @@ def test_a_paused_worker_stands_still_and_goes_on(ours):
         until(lambda: state() != "T")
     (deed,) = watch.deeds
     assert (deed.worker, deed.pid) == (3, pid)
-    assert SECOND // 2 <= deed.until_ns - deed.at_ns < 2 * SECOND
+    assert SECOND // 2 <= deed.until_ns - deed.at_ns < 20 * SECOND
     assert watch.crashes == []
 
 

@@ -15,9 +15,9 @@ LIMIT = 5
 
 
 @contextmanager
-def rejecting_by(status):
-    """A server on the loopback that admits 5 in any second of each client; yields its URL."""
-    with Limiter(f"{LIMIT} per 1s") as limiter:
+def rejecting_by(status, window="1s"):
+    """A server on the loopback that admits 5 in any window of each client; yields its URL."""
+    with Limiter(f"{LIMIT} per {window}") as limiter:
 
         def app(environ, start_response):
             (client,) = parse_qs(environ["QUERY_STRING"])["clientId"]
@@ -104,8 +104,8 @@ def test_the_probe_names_the_limit_where_the_status_is_said(run):
 def test_simulate_counts_as_rejected_what_the_flag_names_and_not_what_the_file_does(run, tmp_path):
     file = tmp_path / "scenario.toml"
     file.write_text("rejected = [429]\n[[clients]]\nbehaviour = 'saturate'\n")
-    options = ("--scenario", file, "--duration", "400ms", "--json", "--rejected", "403")
-    with rejecting_by(403) as url:
+    options = ("--scenario", file, "--duration", "1s", "--json", "--rejected", "403")
+    with rejecting_by(403, "1h") as url:
         code, output, errors = run("simulate", url, *options)
     assert code == 0, errors
     outcomes = json.loads(output)["outcomes"]

@@ -51,8 +51,8 @@ class Browser:
         os.close(there)
         os.close(back)
         self._buffer, self._number, self._session = b"", 0, None
-        (target,) = [t for t in self.do("Target.getTargets")["targetInfos"] if t["type"] == "page"]
-        about = {"targetId": target["targetId"], "flatten": True}
+        target = self.do("Target.createTarget", url="about:blank")["targetId"]
+        about = {"targetId": target, "flatten": True}
         self._session = self.do("Target.attachToTarget", **about)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.do(f"{domain}.enable")

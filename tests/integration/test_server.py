@@ -215,7 +215,7 @@ def test_a_signal_is_never_lost_however_early_it_comes(start):
         time.sleep(moment % 20 * 0.002)
         code, took, _ = server.stop()
         assert code == 0
-        assert took < 10
+        assert took < 30
 
 
 @pytest.mark.alone  # it must be quicker than the two seconds for which requests may be awaited
@@ -249,7 +249,7 @@ def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
     killed = min(before)
     os.kill(killed, signal.SIGKILL)
     statuses = set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(server.pids() - {killed}) < 2 and time.monotonic() < deadline:
         with contextlib.suppress(ConnectionError):  # it was waiting on the killed worker
             statuses.add(server.status("a"))
@@ -267,7 +267,7 @@ def killed_and_replaced(server):
     (worker,) = server.workers(1)
     began = time.monotonic()
     os.kill(worker, signal.SIGKILL)
-    while time.monotonic() < began + 20 and server.process.poll() is None:
+    while time.monotonic() < began + 60 and server.process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if server.status("b") in {200, 503} and server.workers(1) != {worker}:
                 return time.monotonic() - began
@@ -283,11 +283,12 @@ def test_a_worker_that_dies_again_and_again_is_replaced(start):
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # ten workers have to start within a minute
 def test_the_tenth_death_within_a_minute_ends_the_server(start):
     server = start(NATIVE, "--workers", 1)
     assert None not in [killed_and_replaced(server) for _ in range(9)]
     os.kill(*server.workers(1), signal.SIGKILL)
-    assert server.process.wait(10) == 70
+    assert server.process.wait(60) == 70
     assert "the worker processes died" in server.process.stderr.read()
 
 
@@ -306,7 +307,7 @@ def test_workers_end_with_a_server_that_was_killed(start):
         assert server.ask("/healthz", connection)[0] == 200
         server.process.kill()
         server.process.wait()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", server.port)).close()

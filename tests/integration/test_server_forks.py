@@ -45,7 +45,7 @@ print(limiter.peek("known").remaining, limiter.peek("new").remaining)
 
 def test_a_forked_worker_out_of_descriptors_says_so_of_new_keys(spawn, store):
     process = spawn("-c", FORKED, store)
-    said, errors = process.communicate(timeout=30)
+    said, errors = process.communicate(timeout=60)
     known, refused, later, seen = said.splitlines()
     assert known == "True False"
     assert "Too many open files" in refused
@@ -55,7 +55,7 @@ def test_a_forked_worker_out_of_descriptors_says_so_of_new_keys(spawn, store):
 
 
 def status(port, identity):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", f"/?id={identity}")
         return connection.getresponse().status
@@ -74,7 +74,7 @@ def check_preloaded(spawn, store, port, wait_for_port, folder):
     assert [status(port, "known"), status(port, "known")] == [200, 429]
     assert status(port, "new") == 503
     process.terminate()
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=60)[1]
     assert "Permission denied" in said
     assert "open the table in the process and as the user that uses it" in said
 

@@ -47,7 +47,7 @@ def test_the_totals_are_what_the_clients_saw_though_a_worker_was_killed(start):
     seen = traffic(server, 1)
     killed = min(server.workers(4))
     os.kill(killed, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while killed in server.workers(4):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -37,11 +37,14 @@ def test_decisions_and_counters_are_shared_by_the_workers(serve, flavour):
 
 def test_without_the_native_core_decisions_are_shared_and_each_worker_counts_its_own(serve):
     server = serve(PYTHON, "--workers", 4, "--policy", "5 per 1h")
-    server.workers(4)
-    assert [server.status("a") for _ in range(40)] == [200] * 5 + [503] * 35
-    figures = [figure(server, 'decisions_total\\{outcome="denied"\\}') for _ in range(40)]
+    statuses, figures = [], [0]
+    deadline = time.monotonic() + 60
+    while max(figures) == statuses.count(503):  # until two workers have denied something
+        assert time.monotonic() < deadline
+        statuses += [server.status("a") for _ in range(20)]
+        figures = [figure(server, 'decisions_total\\{outcome="denied"\\}') for _ in range(20)]
+    assert statuses == [200] * 5 + [503] * (len(statuses) - 5)
     assert len(set(figures)) > 1
-    assert max(figures) < 35
 
 
 @pytest.mark.parametrize(("choice", "statuses"), [("deny", {503}), ("admit", {200})])
@@ -60,7 +63,7 @@ def test_it_starts_though_the_store_is_out_of_reach_and_decides_once_it_answers(
     server = serve(NATIVE, "--on-error", "admit", "--policy", "1 per 1h")
     assert {server.status("a") for _ in range(5)} == {200}
     valkey.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while server.status("a") != 503:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -148,13 +148,13 @@ def test_a_looser_policy_under_load_is_felt_after_one_old_window(configured, fla
     running = configured(flavour, "3 per 1s", *workers(flavour))
     with Load(running.server, 16) as load:
         time.sleep(0.7)
+        before_ns = time.monotonic_ns()
         running.reload("5 per 1s")
-        after_ns = time.monotonic_ns()
-        late_ns = after_ns + 2.5 * SECOND
+        late_ns = time.monotonic_ns() + 2.5 * SECOND
         load.send_until(lambda seen: outcome(after(seen, late_ns), "3 per 1s") == "violated")
     assert not load.broken
     assert outcome(load.events, "5 per 1s") == "consistent"
-    before = [event for event in load.events if event[2] < after_ns + SECOND]
+    before = [event for event in load.events if event[2] < before_ns + SECOND]
     assert outcome(before, "3 per 1s") == "consistent"
     late = after(load.events, late_ns)
     assert outcome(late, "3 per 1s") == "violated", "the old limit still holds"
@@ -167,7 +167,7 @@ def test_a_worker_that_is_replaced_starts_with_the_newest_policy(configured):
     before = running.server.workers(2)
     for worker in before:
         os.kill(worker, signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while running.server.workers(2) & before or not listens(running.server.port):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -115,7 +115,7 @@ def test_a_name_that_is_not_known_is_a_dns_error(monkeypatch: pytest.MonkeyPatch
 
 def test_stop_ends_every_wait_at_once(scripted: Callable[..., Any]) -> None:
     """A hundred clients that would think for an hour are gone within seconds."""
-    control = Control()
+    control, others = Control(), set(threading.enumerate())
     threading.Timer(0.2, control.stop).start()
     before = time.monotonic()
     log = run(
@@ -123,7 +123,8 @@ def test_stop_ends_every_wait_at_once(scripted: Callable[..., Any]) -> None:
     )
     assert time.monotonic() - before < 60
     assert len(log) == 0
-    assert not any(thread.name.startswith("client-") for thread in threading.enumerate())
+    started = set(threading.enumerate()) - others
+    assert not any(thread.name.startswith("client-") for thread in started)
 
 
 def test_requests_in_flight_finish_and_nothing_new_is_sent(
@@ -142,6 +143,7 @@ def test_requests_in_flight_finish_and_nothing_new_is_sent(
     assert set(log.column("status")) == {200}
 
 
+@pytest.mark.alone
 def test_max_rate_holds_over_all_clients(scripted: Callable[..., Any]) -> None:
     log = run(
         scripted(answering(OK)).target(), Saturate(), clients=20, duration_ns=SECOND, max_rate=40
@@ -164,6 +166,7 @@ def test_rows_have_their_own_sequence_numbers_and_the_runs(
     assert set(log.column("worker")) == set(range(10))
 
 
+@pytest.mark.alone
 def test_a_slow_server_is_not_taken_for_a_slow_generator(
     scripted: Callable[..., Any],
 ) -> None:
@@ -348,14 +351,15 @@ def test_a_closed_client_drops_nothing(scripted: Callable[..., Any]) -> None:
 # ------------------------------------------------------------- giving up
 
 
-def unanswering(scripted: Callable[..., Any], kind: str) -> Iterator[tuple[Target, Behaviour, int]]:
-    """A target that keeps a request of 1 h in flight, and how far that comes."""
-    if kind == "connecting":
-        with full_backlog() as target:
-            yield target, Times(3), 0
-        return
-    silent = scripted(lambda _connection, _head: time.sleep(60))
-    yield silent.target(), Times(3), 1
+def abandoned_at(server: Any, control: Control, heads: int, later_s: float = 0) -> None:
+    """Abandon a run so long after so many of its requests have come to a server."""
+
+    def abandon() -> None:
+        server.wait_for_heads(heads)
+        time.sleep(later_s)
+        control.abandon()
+
+    threading.Thread(target=abandon, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -376,22 +380,27 @@ def full_backlog() -> Iterator[Target]:
 def test_an_abandoned_run_ends_within_a_second_and_records_what_it_gives_up(
     scripted: Callable[..., Any], kind: str
 ) -> None:
-    for target, behaviour, connected in unanswering(scripted, kind):
-        control = Control()
-        timer = threading.Timer(0.5, control.abandon)
-        timer.start()
+    control, connected = Control(), kind == "silent"
+    with contextlib.ExitStack() as stack:
+        if connected:
+            silent = scripted(lambda _connection, _head: time.sleep(60))
+            target = silent.target()
+            abandoned_at(silent, control, 5)
+        else:
+            target = stack.enter_context(full_backlog())
+            threading.Timer(2, control.abandon).start()  # nobody sees who is connecting
         before_ns = time.monotonic_ns()
-        log = run(target, behaviour, 5, control=control, timeout_ns=3_600 * SECOND)
-        assert time.monotonic_ns() - before_ns < 30 * SECOND
-        assert len(log) == 5
-        assert sorted(event.sequence for event in log) == list(range(5))
-        for event in log:
-            assert (event.outcome, event.error, event.received_ns) == ("unknown", "other", None)
-            assert event.done_ns is not None
-            assert before_ns < event.sent_ns <= event.done_ns
-            assert event.connection >= connected
-        assert log.metadata["audit"]["requests"] == 5
-        assert [action["what"] for action in log.metadata["control"]] == ["abandon"]
+        log = run(target, Times(3), 5, control=control, timeout_ns=3_600 * SECOND)
+    assert time.monotonic_ns() - before_ns < 60 * SECOND
+    assert len(log) == 5
+    assert sorted(event.sequence for event in log) == list(range(5))
+    for event in log:
+        assert (event.outcome, event.error, event.received_ns) == ("unknown", "other", None)
+        assert event.done_ns is not None
+        assert before_ns < event.sent_ns <= event.done_ns
+        assert event.connection >= connected
+    assert log.metadata["audit"]["requests"] == 5
+    assert [action["what"] for action in log.metadata["control"]] == ["abandon"]
 
 
 def test_answers_that_came_before_a_run_was_abandoned_stay_what_they_are(
@@ -404,7 +413,7 @@ def test_answers_that_came_before_a_run_was_abandoned_stay_what_they_are(
 
     server = scripted(second_hangs)
     control = Control()
-    threading.Timer(0.5, control.abandon).start()
+    abandoned_at(server, control, 2)
     log = run(server.target(), Times(9), control=control, timeout_ns=3_600 * SECOND)
     assert [(event.status, event.error) for event in log] == [(200, None), (None, "other")]
 
@@ -448,9 +457,9 @@ def test_a_body_that_hangs_is_given_up_and_the_status_that_came_is_kept(
         time.sleep(60)
 
     others = set(threading.enumerate())
-    control = Control()
-    threading.Timer(0.4, control.abandon).start()
-    log = run(scripted(half).target(), Times(2), 3, control=control, timeout_ns=3_600 * SECOND)
+    control, server = Control(), scripted(half)
+    abandoned_at(server, control, 3, later_s=1)  # once they have read what there is
+    log = run(server.target(), Times(2), 3, control=control, timeout_ns=3_600 * SECOND)
     seen = [(event.status, event.outcome, event.error, event.bytes) for event in log]
     assert seen == [(200, "admitted", "other", 4)] * 3
     started = set(threading.enumerate()) - others

@@ -24,7 +24,7 @@ from rateproof.checking.named_log import (
     refuse_several,
     source_of,
 )
-from rateproof.checking.result import claims_of, report, tell, warnings_of, write_evidence
+from rateproof.checking.result import answered, claims_of, report, tell, warnings_of, write_evidence
 from rateproof.clock import Tolerance
 from rateproof.cluster import connected
 from rateproof.errors import InvalidArgument, LogError, readable
@@ -271,7 +271,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         verdict = follow(paths, reading, watch, stop, metrics_port=arguments.metrics_port)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
-    say("\n".join([*answer(verdict), *verdict.reasons]))
+    say("\n".join(answered(verdict, verdict.reasons)))
     if arguments.json:
         emit(json.dumps({"answer": answer(verdict)[0], **verdict.to_json()}))
     return VERDICT_CODES[verdict.outcome]

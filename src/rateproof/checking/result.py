@@ -41,8 +41,13 @@ def _text(verdict: Verdict) -> str:
     """As wide as the terminal; a line a sentence for files and programs."""
     width = columns(sys.stdout)
     _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
+    return "\n".join(answered(verdict, rest))
+
+
+def answered(verdict: Verdict, rest: Sequence[str]) -> list[str]:
+    """The lines of the answer, and those of the rest that do not say it again."""
     told = answer(verdict)
-    return "\n".join([*told, *(line for line in rest if not told[0].endswith(f": {line}"))])
+    return [*told, *(line for line in rest if not told[0].endswith(f": {line}"))]
 
 
 def report(

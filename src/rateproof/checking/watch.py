@@ -223,8 +223,8 @@ class LogWatch:
 
     def verdict(self) -> Verdict:
         """The verdict on all that was judged."""
-        verdict = combine([]) if self._verdict is None else self._verdict
-        return replace(verdict, counts=self._counts)
+        nothing = replace(combine([]), reasons=("the log has no request",))
+        return replace(self._verdict or nothing, counts=self._counts)
 
     def _count(self, log: EventLog) -> None:
         """Count the requests that are judged for the first time: the last ones."""

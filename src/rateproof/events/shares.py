@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rateproof import linux
 from rateproof.cluster import Cluster
-from rateproof.errors import LogError, readable
+from rateproof.errors import CannotWrite, LogError, readable
 from rateproof.events.costs import (
     bound,
     disk_for,
@@ -37,6 +37,9 @@ _MOST_ROWS: Final = 1 << 22
 
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
+
+_ASKED: Final = "asked"
+"""The file in a folder of pieces that is there as long as they are asked for."""
 
 BESIDE: Final = "parts of a log go beside it, where all workers reach them"
 
@@ -150,13 +153,35 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
     """
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
+    asked = folder / _ASKED
     with writable(folder, BESIDE):
         folder.mkdir()
+        asked.touch()
     try:
         yield folder
     finally:
         with suppress(OSError):
+            asked.unlink()  # before all else: see `still_asked`
+        with suppress(OSError):
             remove(folder)
+
+
+def still_asked(folder: Any, files: Iterable[Any]) -> None:
+    """Take back what a task has written to a folder that was removed meanwhile.
+
+    Where there are only objects, writing them would make it anew, and nobody would remove it. What
+    is written before this looks is there when the folder is removed.
+
+    Raises:
+        CannotWrite: it was removed.
+    """
+    if isinstance(folder, Path):
+        return
+    folder.fs.invalidate_cache()
+    if not (folder / _ASKED).exists():
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise CannotWrite(f"{printable(str(folder))} was removed meanwhile")
 
 
 def _split(
@@ -228,7 +253,9 @@ def split_turn(
         name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
         refuse_impossible(rows, name, part=True)
         splitter.add(asked.prepared(rows), log.keys(groups))
-    return splitter.closed(), splitter.facts
+    found = splitter.closed()
+    still_asked(asked.place.folder, (path for path, _ in found.values()))
+    return found, splitter.facts
 
 
 def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
@@ -256,6 +283,7 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile
             found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)
     except OSError as error:
         raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
+    still_asked(asked.place.folder, (part.path for part in found))
     return None, found
 
 

@@ -17,7 +17,7 @@ from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.access_logs.rotation import pieces_of
 from rateproof.events.parquet import file_writer, require_pyarrow
 from rateproof.events.places import path_of, to_write
-from rateproof.events.shares import BESIDE, attempt, run
+from rateproof.events.shares import BESIDE, attempt, run, still_asked
 from rateproof.folders import writable
 from rateproof.output import printable, say
 from rateproof.plan.progress import PlanProgress
@@ -114,6 +114,7 @@ def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog
                 for type_, values in zip(types.values(), [raw(chunk.keys), *columns], strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+    still_asked(folder, [path])
     scan.refuse(said.append)
     return HostLog(path, keys, ends, scan.metadata()["assumptions"], said)
 

@@ -76,6 +76,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
 @pytest.mark.parametrize("when", ["written", "closed"])
 def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch, when):
     said, close = [], Splitter.closed
+    gc.collect()  # what other tests left behind
     monkeypatch.setattr(sys, "unraisablehook", said.append)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -100,6 +101,7 @@ def test_where_a_disk_is_full_nothing_is_said_but_that(check, log, monkeypatch, 
 
 
 def test_a_folder_that_is_gone_is_said_once(tmp_path, monkeypatch):
+    gc.collect()  # what other tests left behind
     said = []
     monkeypatch.setattr(sys, "unraisablehook", said.append)
     parts = Splitter(Workplace(tmp_path / "gone"), 1, "log")

@@ -198,6 +198,9 @@ class Scan:
             raise LogError(problem, _NONE)
         if self.counted < self.rows:
             tell(f"{self.counted:,} of {self.rows:,} requests are of those asked for")
+        if self.keyless and self.keyless == self.counted:
+            problem = f"{self.name}: none of {self.counted:,} requests has {self.reading.key}"
+            raise LogError(problem, "--key says where the client's identity lies, such as ip")
         if self.keyless:
             left_out = f"{self.keyless:,} of {self.counted:,} requests"
             tell(f"hint: {left_out} have no {self.reading.key}: left out")

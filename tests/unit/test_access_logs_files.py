@@ -4,6 +4,7 @@ import gzip
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -74,7 +75,7 @@ def test_check_takes_several_files_and_finds_what_no_single_one_has(tmp_path, ca
 
 def test_a_message_names_the_line_of_its_file(tmp_path):
     _, older, newest = rotated(tmp_path)
-    with open(older, "ab") as file:  # noqa: PTH123
+    with Path(older).open("ab") as file:
         file.write(b"nonsense\n")
     with pytest.raises(LogError, match=r"line 11 of .*access.log.1: 'nonsense'"):
         read_access_logs([older, newest], NGINX)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rateproof import linux
 from rateproof.cluster import Cluster
-from rateproof.errors import CannotWrite, LogError
+from rateproof.errors import CannotWrite, LogError, readable
 from rateproof.events.costs import (
     bound,
     disk_for,
@@ -29,6 +29,7 @@ from rateproof.events.progress import Progress
 from rateproof.events.repeats import refuse_repeated_apart
 from rateproof.events.splitter import Splitter, turns
 from rateproof.events.workplace import ANOTHER, Workplace
+from rateproof.folders import writable
 from rateproof.output import printable
 
 _MOST_ROWS: Final = 1 << 22
@@ -115,14 +116,15 @@ def pieces_on(
         asked = Asked(paths, place, count, memory, prepared[1], name)
         most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
-        pieces = Pieces(files, facts, facts.noted(metadata), say, run=partial(_run, cluster))
+        pieces = Pieces(files, facts, facts.noted(metadata), say, run=partial(run, cluster))
         bound(pieces, memory)
         yield pieces
 
 
-def _run(
+def run(
     cluster: Cluster, work: Callable[[int], Any], numbers: Sequence[int]
 ) -> Iterator[tuple[int, Any]]:
+    """Have workers do something with each number; it, and what came of it."""
     for place, found in cluster.results(cluster.submit(work, number) for number in numbers):
         yield numbers[place], found
 
@@ -152,14 +154,9 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
     asked = folder / _ASKED
-    try:
+    with writable(folder, BESIDE):
         folder.mkdir()
         asked.touch()
-    except OSError as error:
-        raise CannotWrite(
-            f"cannot write to {printable(str(folder))}: {error.strerror or error}",
-            BESIDE,
-        ) from error
     try:
         yield folder
     finally:
@@ -249,16 +246,13 @@ def split_turn(
         CannotWrite: the disk is full.
     """
     splitter = Splitter(asked.place, asked.pieces, asked.name, prefix=f"{attempt()}-", first=first)
-    try:
-        with opened(*asked.paths, to_judge=True) as log:
-            if log is None:
-                raise LogError(f"{asked.name} is empty now", "check it again")
-            rows = log.read(groups, keys=False)
-            name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
-            refuse_impossible(rows, name, part=True)
-            splitter.add(asked.prepared(rows), log.keys(groups))
-    except OSError as error:
-        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
+    with readable(asked.name), opened(*asked.paths, to_judge=True) as log:
+        if log is None:
+            raise LogError(f"{asked.name} is empty now", "check it again")
+        rows = log.read(groups, keys=False)
+        name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
+        refuse_impossible(rows, name, part=True)
+        splitter.add(asked.prepared(rows), log.keys(groups))
     found = splitter.closed()
     still_asked(asked.place.folder, (path for path, _ in found.values()))
     return found, splitter.facts
@@ -270,13 +264,10 @@ def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
     Raises:
         LogError: it is, or the log is damaged or gone.
     """
-    try:
-        with opened(*asked.paths, to_judge=True) as log:
-            if log is not None:
-                most = 4 * rows_at_once(asked.memory)
-                refuse_repeated_apart(log, turns, facts, most, asked.name)
-    except OSError as error:
-        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
+    with readable(asked.name), opened(*asked.paths, to_judge=True) as log:
+        if log is not None:
+            most = 4 * rows_at_once(asked.memory)
+            refuse_repeated_apart(log, turns, facts, most, asked.name)
 
 
 def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile]]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.access_logs.feeding import File, begun_of
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.recognition import first_stamp_ns, format_of
-from rateproof.events.access_logs.scan import File, begun_of
 from rateproof.events.lines import open_lines
 from rateproof.events.places import fitting_elsewhere
 from rateproof.output import printable, say

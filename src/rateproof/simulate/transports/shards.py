@@ -110,14 +110,6 @@ class _Gone(Exception):
 
 
 class _Worker:
-    """A worker that is asked for its shard.
-
-    Args:
-        cluster: whose.
-        address: there.
-        scenario: with its shard.
-    """
-
     def __init__(self, cluster: Cluster, address: str, scenario: Scenario) -> None:
         self.address, self.scenario, self._cluster = address, scenario, cluster
         self.shift_ns = self.away_ns = self.late_ns = 0

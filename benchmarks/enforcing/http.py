@@ -37,6 +37,8 @@ def measure(rounds: int) -> Iterator[Figure]:
         servers["flask-limiter"] = running.enter_context(_gunicorn("rival"))
         servers["nginx"] = running.enter_context(Nginx(NGINX, {"index.html": b"hello\n"}))
         pin(LOAD)
+        for server in servers.values():
+            _load(wrk, server.http)  # some listen before their worker is there
         rates = {name: [] for name in servers}
         for turn in range(TURNS * rounds):
             for name in servers if turn % 2 else reversed(servers):

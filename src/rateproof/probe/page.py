@@ -18,6 +18,7 @@ from rateproof.prove.diagnosis.statuses import if_rejected
 from rateproof.units import SECOND_NS, counted, format_duration
 
 _MS_NS = 1_000_000
+_REDIRECTS = 300
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
 _WIDTH = 14
 
@@ -67,7 +68,7 @@ def _why_not(finding: Finding) -> str:
     if finding.course.surprises:
         return ", but predictions were wrong"
     if others:
-        return f", or one of {others} other families"
+        return f", or {others} other {'family' if others == 1 else 'families'}"
     return _lacking(finding.course.proof, finding.kinds[0])
 
 
@@ -98,8 +99,11 @@ def _unexplained(finding: Finding) -> str:
         )
     if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
         return "every request was denied: by something other than the key, or a limit used up"
-    took_s = finding.elapsed_ns / SECOND_NS
-    return f"no limit seen up to {finding.requests} requests in {took_s:.1f} s"
+    seen = f"no limit seen up to {finding.requests} requests"
+    statuses = sorted(status for status in finding.statuses if status is not None)
+    if statuses and statuses[0] >= _REDIRECTS:
+        return f"{seen}: every answer was {' or '.join(map(str, statuses))}"
+    return f"{seen} in {finding.elapsed_ns / SECOND_NS:.1f} s"
 
 
 def _named(kind: Kind, finding: Finding) -> str:

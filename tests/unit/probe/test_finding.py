@@ -143,7 +143,7 @@ def test_a_family_that_is_left_forbids_the_name_unless_it_would_answer_the_same(
     log, other = FAMILIES[:2]
     left = confirmed(finding(Hello(200)), 5, (log, other), excluded={other: 3})
     assert left.exit_code == 2
-    assert "or one of 1 other families" in describe(left).splitlines()[0]
+    assert "or 1 other family" in describe(left).splitlines()[0]
     same = confirmed(finding(Hello(200)), 5, (log, other), excluded={other: 0}, alike=[other])
     assert same.exit_code == 0
     assert "first-hit-window 5 per 5s: it would have answered the same" in describe(same)

@@ -36,7 +36,7 @@ def run(spawn, tmp_path):
     def run(command, url, *options):
         out = ("--out", tmp_path) if command == "test" else ()
         process = spawn("-m", "rateproof", command, url, *options, *out)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=200)
         return process.returncode, output, " ".join(errors.split())
 
     return run

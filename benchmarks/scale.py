@@ -24,7 +24,8 @@ from proving.checked import checked
 from proving.logs import PACE_NS, POLICY, WINDOW_NS, limited
 from proving.spread import spread
 
-from rateproof.events.parquet import METADATA_KEY, array_of, require_pyarrow
+from rateproof.events.arrow import array_of
+from rateproof.events.parquet import METADATA_KEY, require_pyarrow
 
 _NOTED = {"fresh_keys": True, "clock": "CLOCK_MONOTONIC"}
 _KEYS_AT_ONCE = 20_000

@@ -1,7 +1,7 @@
 """Run the league: `python -m league`, or `make league`.
 
-Each result is a line of JSON on stdout. Exits 0 when no row came out wrong or failed, else 1;
-a row whose program is not here is left out.
+Each result is a line of JSON on stdout. Exits 0 when a row was run and none came out wrong or
+failed, else 1; a row whose program is not here is left out.
 """
 
 import argparse
@@ -28,7 +28,11 @@ _PAGE = ROOT / "docs" / "league.md"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the rows, print the results, write the page."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for word in options.only or ():
+        if not any(_is_named(row, [word]) for row in ROWS):
+            parser.error(f"no row has {word!r} in its name")
     rows = [row for row in ROWS if _is_named(row, options.only)]
     try:
         prepare()
@@ -49,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     if not options.only:  # else rows would be lost from it
         _PAGE.write_text(page.render(ROWS, known, options.seconds))
-    return 0 if all(result.is_right for result in known) else 1
+    ran = any(result.was_run for result in known)
+    return 0 if ran and all(result.is_right for result in known) else 1
 
 
 def _is_named(row: Row, words: Sequence[str] | None) -> bool:

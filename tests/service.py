@@ -25,8 +25,10 @@ class Service:
         assert PROGRAM.exists(), "make service builds it"
         self.file = folder / "limits.toml"
         self.file.write_text(text)
+        host = str(dict(zip(words[::2], words[1::2], strict=True)).get("--host"))
+        port = () if host.startswith("unix:") else ("--port", "0")
         self.process = subprocess.Popen(
-            [PROGRAM, "--config", self.file, "--port", "0", *words],
+            [PROGRAM, "--config", self.file, *port, *words],
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -3,66 +3,46 @@
 import re
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from ports import free_port, listens
+from ports import free_port
+from serving.servers import Nginx, Server
+from simulating.machine import LOAD
+from simulating.programs import program
 
-from enforcing.measuring import Figure, figure, pin, program, ratios
+from enforcing.measuring import Figure, figure, pin, ratios
 
 HERE = Path(__file__).parents[1]
 SECONDS = 1
 TURNS = 2
 CONNECTIONS = 64
 NGINX = """
-worker_processes 1; daemon off; pid {folder}/pid; error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   limit_req_zone $arg_clientId zone=clients:10m rate=1r/s; limit_req_status 503;
   server {{
     listen 127.0.0.1:{port} reuseport; root {folder};
     location / {{ limit_req zone=clients burst=4 nodelay; }}
   }}
-}}
 """
-
-
-@dataclass(frozen=True)
-class Server:
-    """A program that serves at a port."""
-
-    name: str
-    port: int
-    command: Sequence[str]
 
 
 def measure(rounds: int) -> Iterator[Figure]:
     """Denials and admissions, ours and the peers'."""
     wrk = program("wrk", "apt install wrk")
-    nginx = program("nginx", "apt install nginx")
-    gunicorn = program(str(Path(sys.executable).with_name("gunicorn")), "pip install gunicorn")
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        servers = [*_granian("bare", "same", "denying", "plain", "admitting", "newcomers")]
-        port = free_port()
-        servers.append(Server("flask-limiter", port, [
-            gunicorn, "--worker-class=gthread", "--threads=8", "--workers=1", "--log-level=error",
-            "--keep-alive=60", f"--bind=127.0.0.1:{port}", "enforcing.apps:rival",
-        ]))  # fmt: skip
-        servers.append(_nginx(nginx, Path(folder)))
-        for server in servers:
-            running.enter_context(_run(server))
-        pin(1)
-        rates = {server.name: [] for server in servers}
+    with ExitStack() as running:
+        apps = ("bare", "same", "denying", "plain", "admitting", "newcomers")
+        servers = {app: running.enter_context(_granian(app)) for app in apps}
+        servers["flask-limiter"] = running.enter_context(_gunicorn("rival"))
+        servers["nginx"] = running.enter_context(Nginx(NGINX, {"index.html": b"hello\n"}))
+        pin(LOAD)
+        for server in servers.values():
+            _load(wrk, server.http)  # some listen before their worker is there
+        rates = {name: [] for name in servers}
         for turn in range(TURNS * rounds):
-            for server in servers if turn % 2 else servers[::-1]:
-                rates[server.name].append(_load(wrk, server))
+            for name in servers if turn % 2 else reversed(servers):
+                rates[name].append(_load(wrk, servers[name].http))
     yield from _figures(rates)
 
 
@@ -92,43 +72,28 @@ def _figures(rates: dict[str, list[float]]) -> Iterator[Figure]:
         )  # fmt: skip
 
 
-def _granian(*apps: str) -> Iterator[Server]:
-    command = [
-        sys.executable, "-m", "granian", "--interface=wsgi", "--workers=1", "--blocking-threads=1",
-        "--http=1", "--no-ws", "--log-level=error", "--backpressure=1024",
-    ]  # fmt: skip
-    for app in apps:
-        port = free_port()
-        yield Server(app, port, [*command, f"--port={port}", f"enforcing.apps:{app}"])
-
-
-def _nginx(path: str, folder: Path) -> Server:
+def _granian(app: str) -> Server:
     port = free_port()
-    (folder / "index.html").write_text("hello\n", encoding="ascii")
-    folder.chmod(0o755)
-    settings = folder / "nginx.conf"
-    settings.write_text(NGINX.format(folder=folder, port=port), encoding="ascii")
-    return Server("nginx", port, [path, "-c", str(settings)])
+    return Server(
+        sys.executable, "-m", "granian", "--interface=wsgi", "--workers=1", "--blocking-threads=1",
+        "--http=1", "--no-ws", "--log-level=error", "--backpressure=1024", f"--working-dir={HERE}",
+        f"--port={port}", f"enforcing.apps:{app}", ports=(port,),
+    )  # fmt: skip
 
 
-@contextmanager
-def _run(server: Server) -> Iterator[None]:
-    process = subprocess.Popen(server.command, cwd=HERE, preexec_fn=lambda: pin(0))  # noqa: PLW1509
-    try:
-        deadline = time.monotonic() + 20
-        while not listens(server.port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise LookupError(f"{server.name} does not start: {' '.join(server.command)}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+def _gunicorn(app: str) -> Server:
+    port = free_port()
+    return Server(
+        program(str(Path(sys.executable).with_name("gunicorn")), "pip install gunicorn"),
+        "--worker-class=gthread", "--threads=8", "--workers=1", "--log-level=error",
+        "--keep-alive=60", f"--chdir={HERE}", f"--bind=127.0.0.1:{port}", f"enforcing.apps:{app}",
+        ports=(port,),
+    )  # fmt: skip
 
 
-def _load(wrk: str, server: Server) -> float:
+def _load(wrk: str, port: int) -> float:
     """Requests a second, all of one client."""
-    url = f"http://127.0.0.1:{server.port}/?clientId=client-7"
+    url = f"http://127.0.0.1:{port}/?clientId=client-7"
     said = subprocess.check_output([wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}", url], text=True)
     found = re.search(r"Requests/sec:\s+([0-9.]+)", said)
     if found is None:

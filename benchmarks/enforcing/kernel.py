@@ -4,7 +4,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from enforcing.measuring import Figure, figure, pin, program
+from simulating.programs import program
+
+from enforcing.measuring import Figure, figure, pin
 
 RUST = Path(__file__).parents[2] / "rust"
 WANTED = {"Table::hit admitted, cost 1": "<= 50", "Table::hit denied": "<= 50"}

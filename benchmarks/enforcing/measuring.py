@@ -1,7 +1,6 @@
 """Timing in turn, so that a machine that slows down slows everybody down."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -53,18 +52,6 @@ def ratios(left: Sequence[float], right: Sequence[float]) -> float:
 def pin(core: int) -> None:
     """Keep this process, and those that it starts, on one core."""
     os.sched_setaffinity(0, {core})
-
-
-def program(name: str, install: str) -> str:
-    """The path of a program.
-
-    Raises:
-        LookupError: it is not installed.
-    """
-    path = shutil.which(name)
-    if path is None:
-        raise LookupError(f"{name} is not installed ({install})")
-    return path
 
 
 def _steps(call: Callable[[int], None]) -> int:

@@ -72,9 +72,9 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def stop(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
+        """End it, and the workers that it has."""
+        self._process.terminate()
+        self._process.wait(20)
 
     def __enter__(self) -> Self:
         return self

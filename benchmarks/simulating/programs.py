@@ -13,7 +13,7 @@ from pathlib import Path
 from simulating.machine import LOAD
 
 
-class Missing(Exception):
+class Missing(LookupError):
     """Something that is measured is not there, or does not do what it should."""
 
 

@@ -23,8 +23,9 @@ from rateproof.prove.terms import (
     UNTESTED,
     VIOLATED,
     WRONG_REJECTION,
+    Cause,
 )
-from rateproof.prove.verdict import Cause, Verdict
+from rateproof.prove.verdict import Verdict
 
 NOT_TESTED: Final = "NOT TESTED"
 _UNPRESSED: Final = {Cause.UNTESTED, Cause.NEVER_STRESSED}

@@ -101,7 +101,8 @@ def _service(arguments: Namespace) -> int:
 
 
 def _simulate(arguments: Namespace) -> int:
-    from rateproof.simulate.client.live import ClientSettings, run_client
+    from rateproof.simulate.client.live import run_client
+    from rateproof.simulate.client.settings import ClientSettings
 
     settings = ClientSettings.told(**vars(arguments))
     _remark()
@@ -110,17 +111,14 @@ def _simulate(arguments: Namespace) -> int:
 
 def _test(arguments: Namespace) -> int:
     from rateproof.hunt import TestSettings, run_test, run_tests
-    from rateproof.hunt.report import (
-        GitHubReport,
-        HtmlReport,
-        JUnitReport,
-        Reporter,
-        on_github,
-    )
+    from rateproof.hunt.report.github import GitHubReport, on_github
+    from rateproof.hunt.report.junit import JUnitReport
+    from rateproof.hunt.report.page import HtmlReport
+    from rateproof.hunt.report.reporter import Reporter
 
     tests = [TestSettings.of(run) for run in arguments.runs]
     _remark()
-    reporters: list[Reporter] = [HtmlReport(tests[0].out)]
+    reporters = list[Reporter]([HtmlReport(tests[0].out)])
     if arguments.junit is not None:
         reporters.append(JUnitReport(arguments.junit))
     if on_github():

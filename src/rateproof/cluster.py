@@ -302,7 +302,6 @@ def _ask(address: str) -> None:
 
 
 def _compare(versions: dict[str, Any]) -> None:
-    """Refuse workers whose rateproof is another."""
     for address, told in sorted(versions.items()):
         if isinstance(told, ModuleNotFoundError):
             raise InvalidArgument(

@@ -101,6 +101,19 @@ class CannotWrite(RateproofError):
 
 
 @contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Say in words that a log of this name cannot be read.
+
+    Raises:
+        LogError: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+@contextmanager
 def told_by(source: str) -> Iterator[None]:
     """Let errors on values say where the value stood."""
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Final
+from typing import Any, Final
 
 from rateproof.errors import CannotWrite
 from rateproof.output import printable
@@ -31,7 +31,7 @@ def scratch() -> Iterator[Path]:
                 if taken(left, briefly, made=True):
                     shutil.rmtree(left, ignore_errors=True)
         mine = False
-        with told(parent):
+        with writable(parent):
             while not mine:  # another process may take one before its lock is held
                 folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
                 mine = taken(folder, stack)
@@ -40,8 +40,8 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
-    """Say in words that a folder cannot be made.
+def writable(folder: Any, hint: str = "TMPDIR names another folder") -> Iterator[None]:
+    """Say in words that a folder cannot be made or written to.
 
     Raises:
         CannotWrite: it cannot.
@@ -49,8 +49,8 @@ def told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        problem = f"cannot write to {printable(str(folder))}: {error.strerror}"
-        raise CannotWrite(problem, "TMPDIR names another folder") from error
+        problem = f"cannot write to {printable(str(folder))}: {error.strerror or error}"
+        raise CannotWrite(problem, hint) from error
 
 
 def taken(folder: Path, stack: ExitStack, *, made: bool = False) -> bool:
@@ -79,7 +79,7 @@ def emptied(folder: Path) -> None:
     Raises:
         CannotWrite: one cannot be removed.
     """
-    with told(folder):
+    with writable(folder):
         for path in folder.iterdir():
             if path.name != _LOCK:
                 path.unlink()

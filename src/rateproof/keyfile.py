@@ -70,7 +70,6 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _wrong(name: str, lines: list[bytes]) -> InvalidArgument:
-    """The first line that is no key."""
     seen: dict[bytes, int] = {}
     for number, line in enumerate(lines, 1):
         if _CONTROL.search(line):

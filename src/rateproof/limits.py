@@ -65,8 +65,6 @@ class RateproofStorage(LimitsTables, Storage, MovingWindowSupport, SlidingWindow
 def _awaited(
     method: Callable[Concatenate[LimitsTables, P], T],
 ) -> Callable[Concatenate["AsyncRateproofStorage", P], Coroutine[Any, Any, T]]:
-    """The method for coroutines."""
-
     @wraps(method)
     async def call(self: "AsyncRateproofStorage", /, *args: P.args, **named: P.kwargs) -> T:
         return method(self.tables, *args, **named)

@@ -11,12 +11,15 @@ import time
 from array import array
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from upath import UPath
 
 from rateproof import cli
 from rateproof.checking import command as checking
+from rateproof.errors import CannotWrite
 from rateproof.events import (
     ADMITTED,
     REJECTED,
@@ -32,6 +35,7 @@ from rateproof.events import (
 )
 from rateproof.events.parquet_reader import read_parquet
 from rateproof.events.places import remove
+from rateproof.events.workplace import Workplace
 from rateproof.prove import ALL_CLAIMS, CLAIMS, judge
 from rateproof.prove import pieces as surveys
 from tests.property.test_pieces import whole_and_file
@@ -272,6 +276,20 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp
     assert (code, out) == (73, "")
     assert "TMPDIR" not in err
     assert "go beside it" in err
+
+
+def test_a_task_that_outlives_whoever_asked_for_it_leaves_nothing_among_objects(log):
+    """Where there are no folders, what is written late would make the removed one anew."""
+    UPath("memory://logs").mkdir(exist_ok=True)
+    elsewhere = SimpleNamespace(folder=None)
+    with shares.folder_on(elsewhere, UPath("memory://logs/log.parquet")) as folder:
+        asked = shares.Asked([log], Workplace(folder), 2, 1 << 30, lambda rows: rows, "log")
+        pieces, _ = SPLIT(asked, range(1), 0)
+        assert all(path.exists() for path, _ in pieces.values())
+    assert folder.fs.find("/logs") == []
+    with pytest.raises(CannotWrite, match="was removed meanwhile"):
+        SPLIT(asked, range(1), 0)
+    assert folder.fs.find("/logs") == []
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ import pytest
 
 from rateproof.errors import RateproofError
 from rateproof.keyspec import KeySpec  # noqa: F401 - of the settings below
-from rateproof.simulate.client.live import ClientSettings, run_client  # noqa: F401
+from rateproof.simulate.client.live import run_client
+from rateproof.simulate.client.settings import ClientSettings  # noqa: F401
 from tests.integration.client_session import DRIVER, shell
 from tests.samples import quick_first
 

@@ -21,6 +21,10 @@ from tests.samples import quick_first
 
 ROOT = Path(__file__).parents[2]
 OURS = next(row for row in ROWS if row.name.startswith("rateproof serve"))
+KNOWN = {
+    "row": "example", "run": 1, "date": "2026-01-02", "version": "1", "truth": "yes",
+    "verdict": "violated", "worst": 7,
+}  # fmt: skip
 ENDLESS = """
 import sys
 from league import __main__ as league
@@ -99,7 +103,7 @@ def test_a_limiter_that_does_not_start_is_a_failure_with_its_last_words(play):
     assert "broken" not in page
 
 
-def test_a_row_without_its_program_is_not_run_and_fails_nothing(play):
+def test_a_row_without_its_program_is_not_run_and_fails_nothing_but_itself(play, tmp_path):
     absent = Row(
         name="absent",
         truth=Truth.YES,
@@ -110,6 +114,12 @@ def test_a_row_without_its_program_is_not_run_and_fails_nothing(play):
         commands=lambda _: [],
     )
     code, printed, page = play(absent, options=[])
+    assert code == 1, "nothing was run"
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps(KNOWN) + "\n")
+    code, printed, page = play(
+        absent, flask_limiter(truth=Truth.YES), options=["--results", str(file)]
+    )
     assert code == 0
     assert (printed[0]["verdict"], printed[0]["reason"]) == ("not run", "no no-such-program here")
     assert "absent" not in page
@@ -123,12 +133,8 @@ def test_a_part_of_the_league_does_not_write_the_page(play):
 
 def test_what_has_a_verdict_in_the_file_of_results_is_not_run_again(play, tmp_path):
     file = tmp_path / "results.jsonl"
-    known = {
-        "row": "example", "run": 1, "date": "2026-01-02", "version": "1", "truth": "yes",
-        "verdict": "violated", "worst": 7,
-    }  # fmt: skip
-    failed = known | {"run": 2, "verdict": "failed"}
-    file.write_text(json.dumps(known) + "\n" + json.dumps(failed) + "\n")
+    failed = KNOWN | {"run": 2, "verdict": "failed"}
+    file.write_text(json.dumps(KNOWN) + "\n" + json.dumps(failed) + "\n")
     code, printed, page = play(flask_limiter(truth=Truth.YES), options=["--results", str(file)])
     assert (code, printed) == (0, [])
     assert "| example | yes | 1 of 1 | 7 / 9 |" in page

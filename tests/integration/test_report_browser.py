@@ -11,7 +11,9 @@ import pytest
 
 from rateproof.cli import main
 from rateproof.events import Event, EventLog
-from rateproof.hunt.report import Subject, Totals, write_page
+from rateproof.hunt.report.page import write_page
+from rateproof.hunt.report.subject import Subject
+from rateproof.hunt.report.totals import Totals
 from rateproof.policy import Policy
 from rateproof.prove import judge
 

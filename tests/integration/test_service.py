@@ -267,7 +267,7 @@ def test_a_reload_says_what_it_changed_and_what_only_a_restart_changes(start_ser
     only = ": that changes with a restart only\n"
     changed = begun.replace("100", "200").replace("127.0.0.1:0", "unix:/x.sock")
     assert service.reload(changed) == (
-        f"{kept}line 3: resp is unix:/x.sock, was 127.0.0.1:0; "
+        f"{kept}line 3: resp is unix:/x.sock, was 127.0.0.1, port 0; "
         f"line 2: connections is 200, was 100{only}"
     )
     gone = begun.replace("connections = 100\n", "")
@@ -356,11 +356,28 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
         ),
         *(
             (f'[service]\nhost = "{host}"\n', f'line 2: host is "{host}" (a name, an address or')
-            for host in ("", "unix:", "a b", "localhost:80", "[localhost]", "::1:x")
+            for host in ("", "unix:", "unix:@name", "a b", "localhost:80", "[localhost]", "::1:x")
         ),
         *(
             (f'[service]\nresp = "{place}"\n', f'line 2: resp is "{place}" (HOST:PORT or')
-            for place in ("x", "unix:", ":80", "a b:80", "x:65536", "x:+80", "x:abc", "::x:1")
+            for place in (
+                "x",
+                "unix:",
+                "unix:@x",
+                ":80",
+                "a b:80",
+                "x:65536",
+                "x:+80",
+                "x:abc",
+                "::x:1",
+            )
+        ),
+        *(
+            ('[service]\nport = 0\nhost = "unix:/x.sock"\n', f"limits.toml: line {told}")
+            for told in (
+                '3: host is "unix:/x.sock", and',
+                "2: port is 0: a Unix socket has no port",
+            )
         ),
         ('[service]\ntls_key = "x"\n', "limits.toml: line 2: tls_cert and tls_key go together"),
         ('[service]\nrls_config = "x"\n', "limits.toml: line 2: rls_config needs an address"),

@@ -3,9 +3,11 @@
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -135,7 +137,8 @@ def test_what_is_no_socket_that_listens_is_refused_by_name(tmp_path, handed, tol
 
 
 @pytest.mark.parametrize("place", ["{}/notify", "@rateproof{}"])
-def test_systemd_is_told_once_it_serves(start_service, tmp_path, monkeypatch, place):
+def test_systemd_is_told_of_each_state(start_service, tmp_path, monkeypatch, place):
+    """Byte for byte what sd_notify(3) says of READY, RELOADING with its time, and STOPPING."""
     place = place.format(tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.settimeout(60)
@@ -144,6 +147,14 @@ def test_systemd_is_told_once_it_serves(start_service, tmp_path, monkeypatch, pl
         service = start_service()
         assert told.recv(99) == b"READY=1"
         assert service.ask()[0] == 200
+        for text in (LIMITS.replace("5 per hour", "6 per hour"), "no settings"):
+            before = time.monotonic_ns() // 1000
+            service.reload(text)
+            began = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)", told.recv(99))
+            assert before <= int(began[1]) <= time.monotonic_ns() // 1000
+            assert told.recv(99) == b"READY=1"
+        assert service.stop() == 0
+        assert told.recv(99) == b"STOPPING=1"
     service = start_service()
     assert "cannot tell NOTIFY_SOCKET" in service.said()
     assert service.ask()[0] == 200

@@ -158,7 +158,7 @@ def refused(folder, *words, code=64):
     """The words of a service that does not start."""
     file = folder / "limits.toml"
     file.write_text(LIMITS)
-    command = [PROGRAM, "--config", file, "--port", "0", *words]
+    command = [PROGRAM, "--config", file, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == code, done.stderr
     return done.stderr

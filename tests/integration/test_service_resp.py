@@ -79,6 +79,10 @@ def test_what_cannot_be_decided_is_an_error_and_admits_nothing(start_service):
             (("RP.HIT", "a", "5 per fortnight"), "'fortnight' is not a unit of time"),
             (("RP.HIT", b"a", b"\xff"), r"'\\xff' is not UTF-8"),
             (("RP.HIT", "a"), "wrong number of arguments for 'rp.hit' command"),
+            (
+                ("RP.HIT", "a", "5 per 5s" + " " * 4096),
+                r"the policy has 4104 bytes \(at most 4096\): '5 p",
+            ),
             (("RP.HIT", "k" * 4097, "api"), r"the key has 4097 bytes \(at most 4096\): 'kkk"),
             (("CL.THROTTLE", "a", 4, 0, 5), "Zero rates are not supported: count is 0"),
             (("CL.THROTTLE", "a", 4, 5, 0), "Zero rates are not supported: .*period is 0"),

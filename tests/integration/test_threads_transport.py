@@ -286,7 +286,7 @@ def test_a_connection_that_is_not_made_in_its_own_time_is_given_up() -> None:
         address = listener.getsockname()
         waiting = [socket.socket() for _ in range(4)]
         for each in waiting:
-            each.setblocking(False)  # noqa: FBT003
+            each.settimeout(0)
             each.connect_ex(address)
         target = Target("http", *address)
         log = run(target, Times(1), timeout_ns=60 * SECOND, connect_timeout_ns=100 * MS)

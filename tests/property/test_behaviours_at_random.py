@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 import pytest
 
 from rateproof.events import ADMITTED, REJECTED
-from rateproof.simulate.behaviour import Behaviour, Reply, Send
+from rateproof.simulate.behaviour import Behaviour
 from rateproof.simulate.behaviours.backoff import Backoff
 from rateproof.simulate.behaviours.boundary import Boundary
 from rateproof.simulate.behaviours.burst import Burst
@@ -24,6 +24,7 @@ from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.programs import arrivals
+from rateproof.simulate.programs.program import Reply, Send
 from rateproof.simulate.programs.rng import Rng
 from tests.samples import quick_first
 

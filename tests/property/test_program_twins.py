@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 
 from rateproof import _native
 from rateproof.errors import InvalidArgument
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN
-from rateproof.simulate.behaviour import Reply
+from rateproof.events import ADMITTED, OUTCOMES, REJECTED, UNKNOWN
 from rateproof.simulate.behaviours import BEHAVIOURS
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Fixed, LogNormal, Uniform
-from rateproof.simulate.programs.program import JUMPS, NEVER_NS, OUTCOMES, Instruction, Program
+from rateproof.simulate.programs.program import (
+    JUMPS,
+    NEVER_NS,
+    Instruction,
+    Program,
+    Reply,
+)
 from rateproof.simulate.programs.rng import Rng
 from rateproof.units import MAX_DURATION_NS
 from tests.samples import quick_first, samples

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rateproof.cli import main
 from rateproof.errors import LogError
 from rateproof.events.access_logs import CLOCK_LAG_NS, Reading, Where, named, read_access_log
-from rateproof.events.access_logs.scan import begin, chunks
+from rateproof.events.access_logs.feeding import begin, chunks
 from rateproof.policy import Policy
 from rateproof.prove import judge
 from tests.access_lines import BEGIN_NS, SECOND, TIMED, limited, line, read

@@ -4,6 +4,7 @@ import gzip
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -74,7 +75,7 @@ def test_check_takes_several_files_and_finds_what_no_single_one_has(tmp_path, ca
 
 def test_a_message_names_the_line_of_its_file(tmp_path):
     _, older, newest = rotated(tmp_path)
-    with open(older, "ab") as file:  # noqa: PTH123
+    with Path(older).open("ab") as file:
         file.write(b"nonsense\n")
     with pytest.raises(LogError, match=r"line 11 of .*access.log.1: 'nonsense'"):
         read_access_logs([older, newest], NGINX)
@@ -188,8 +189,9 @@ def test_a_file_that_changes_while_read_is_read_as_far_as_it_goes(
 def test_hosts_whose_clocks_are_off_widen_the_intervals_and_are_named(tmp_path, capsys):
     for host in "ab":
         (tmp_path / host).mkdir()
-        (tmp_path / host / "access.log.1").write_bytes(line(0, ip="192.0.2.1") + line(10))
-        (tmp_path / host / "access.log").write_bytes(line(20) + line(100))
+        first = line(0, ip="192.0.2.1", path=f"/{host}")
+        (tmp_path / host / "access.log.1").write_bytes(first + line(10))
+        (tmp_path / host / "access.log").write_bytes(line(20) + line(100, path=f"/{host}"))
     names = [str(tmp_path / "*" / "access.log*")]
     with pytest.raises(LogError, match="--skew"):
         read_access_logs(names, NGINX)
@@ -207,3 +209,18 @@ def test_hosts_whose_clocks_are_off_widen_the_intervals_and_are_named(tmp_path, 
     assert main([*asked[:2], "--policy", "5 per 1m", *asked[4:]]) == 1
     out = capsys.readouterr().out
     assert "no clock of a host was over 50ms off the limiter's (--skew)" in out
+
+
+def test_a_log_that_is_there_twice_is_not_that_of_two_hosts(tmp_path, capsys):
+    """Five requests, copied, would be ten."""
+    paths = [tmp_path / name for name in ("access.log", "copy.log", "other.log", "empty.log")]
+    text = b"".join(map(line, range(5)))
+    for path, content in zip(paths, [text, text, text.replace(b"GET", b"PUT"), b""], strict=True):
+        path.write_bytes(content)
+    asked = ["--policy", "5 per 1m", "--format", "nginx", "--skew", "5ms"]
+    for verb in ("check", "plan"):
+        assert main([verb, *map(str, paths[:2]), *asked]) == 65
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"{paths[1]} holds the same as {paths[0]}" in err
+    assert main(["check", str(paths[0]), str(paths[2]), *asked]) == 1

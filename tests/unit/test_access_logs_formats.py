@@ -30,6 +30,14 @@ def test_a_map_says_where_the_fields_of_a_json_line_lie():
     )
 
 
+def test_stamps_of_1970_are_asked_for_their_unit(capsys):
+    """Seconds that are read as milliseconds would make a thousandth of each pause."""
+    one = b'{"ip": "192.0.2.1", "at": %d, "code": 200}\n' % (BEGIN_NS // SECOND)
+    for unit, asked in ((":ms", True), ("", False)):
+        read([one], text=f"json:ip=ip,end{unit}=at,status=code")
+        assert ("in another unit?" in capsys.readouterr().err) is asked
+
+
 def test_nginx_json_lines_are_read_by_their_log_format():
     text = '{"ip":"$remote_addr","at":"$msec","status":"$status","agent":"$http_user_agent"}'
     one = b'{"ip":"192.0.2.1","at":"1796000000.500","status":"200","agent":"a \\"b\\" \\u001b"}\n'
@@ -92,6 +100,12 @@ def test_a_request_without_the_key_is_left_out_and_counted(capsys):
     assert [event.key for event in log] == [b"a", b"b"]
     assert [event.sequence for event in log] == [1, 3]
     assert "1 of 3 requests have no query:id: left out" in capsys.readouterr().err
+
+
+def test_a_log_of_which_no_request_has_the_key_is_refused():
+    """Not judged as a log without any request."""
+    with pytest.raises(LogError, match="none of 2 requests has query:id"):
+        read([line(path="/?user=a"), line()], "query:id")
 
 
 def test_a_key_that_the_format_cannot_have_is_refused_with_what_it_has():

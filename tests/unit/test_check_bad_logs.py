@@ -176,7 +176,7 @@ def test_several_logs_of_clients_are_not_called_logs_of_a_server(tmp_path, capsy
         out, err = capsys.readouterr()
         assert (code, out) == (65, "")
         assert "is no access log, but one of what clients saw" in err
-        assert "hint: such a log is checked by itself, not with others" in err
+        assert "hint: `rateproof check` judges such a log, by itself" in err
 
 
 def test_a_second_row_of_the_same_number_is_said(check):

@@ -10,7 +10,7 @@ from rateproof import cli
 from rateproof.errors import CannotWrite, LogError, Unreachable
 from rateproof.events import Event, EventLog, open_log_writer
 from rateproof.keyspec import KeySpec
-from rateproof.options import declared, forms
+from rateproof.options import forms, shared
 from rateproof.options.arguments import parse
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
@@ -260,8 +260,8 @@ def test_the_help_of_check_says_what_holds_where_nothing_is_said(capsys):
 
 def test_the_declarations_name_what_the_rooms_have():
     """The names stand there so that --help loads no room."""
-    assert set(declared.CLAIMS) == set(CLAIM_SETS)
-    assert declared.TRANSPORTS == TRANSPORTS
+    assert set(shared.CLAIMS) == set(CLAIM_SETS)
+    assert shared.TRANSPORTS == TRANSPORTS
 
 
 def test_the_module_runs_as_the_command_does():

@@ -54,6 +54,7 @@ def test_a_sample_is_judged_by_what_its_server_did(name, outcome):
     log = read_log(SAMPLES / name)
     assert judge(log, POLICY, fresh_keys=True).outcome == outcome
     assert log.metadata["clock"] == "CLOCK_REALTIME"
+    assert "this assumes that nobody set the clock" in "".join(judge(log, POLICY).reasons)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from rateproof.keyspec import KeySpec
 from rateproof.plan.pasting import settings_for
 from rateproof.plan.traffic import Partitions
 from rateproof.policy import Policy
+from tests.access_lines import line
 
 START = 1_790_000_000
 FORMAT = '$remote_addr $msec $request_time "$request" "$http_user_agent"'
@@ -188,6 +189,14 @@ def test_one_request_is_one_request(tmp_path, capsys):
     said = capsys.readouterr().out + page.read_text()
     assert not re.search(r"(?<![\d,])1 (requests|clients)\b", said)
     assert "1 request " in said
+
+
+def test_the_page_has_no_table_without_rows(tmp_path):
+    """Of clients that are all alike no limit rejects only some."""
+    path, page = tmp_path / "access.log", tmp_path / "plan.html"
+    path.write_bytes(b"".join(line(at // 3, ip=f"192.0.2.{at % 3}") for at in range(120)))
+    assert main(["plan", str(path), "--format", "nginx", "--report", str(page)]) == 0
+    assert not re.search(r"<tbody>\s*</tbody>", page.read_text())
 
 
 def test_a_limit_that_is_too_large_for_some_limiter_has_the_settings_of_others(log, capsys):

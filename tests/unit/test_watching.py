@@ -263,9 +263,18 @@ def test_standard_input_is_followed_to_its_end():
     told = subprocess.run(command, input=text[: len(text) // 2], capture_output=True, check=False)
     assert (told.returncode, told.stdout) == (2, b"")
     assert b"NOT TESTED" in told.stderr
+    empty = text.replace(b" 200 ", b" 404 ")
+    told = subprocess.run(command, input=empty, capture_output=True, check=False)
+    assert (told.returncode, told.stderr.count(b"every answer was 404")) == (2, 1)
     told = subprocess.run(command, input=b"", capture_output=True, check=False)
     assert told.returncode == 65
     assert b"has no events" in told.stderr
+
+
+def test_a_log_that_nothing_was_written_to_has_no_request():
+    """Ctrl-C before the first line: a sentence for people, not one on runs."""
+    _, watch, _ = watched([], "3 per 1m")
+    assert watch.verdict().reasons == ("the log has no request",)
 
 
 @pytest.mark.slow

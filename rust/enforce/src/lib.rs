@@ -167,6 +167,7 @@ mod hash;
 mod header;
 mod hold;
 mod kernel;
+pub mod key;
 #[cfg(all(test, not(loom)))]
 mod kills;
 mod life;

@@ -7,8 +7,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-
-const BLANKS: [char; 2] = [' ', '\t'];
+use rateproof_enforce::key::{cookie, trimmed, value_of, write_part};
 
 /// Place in a WSGI environ of one part of a key.
 enum Place {
@@ -86,41 +85,38 @@ impl Part {
         let py = environ.py();
         match &self.place {
             Place::Query(name) => ascii(environ, intern!(py, "QUERY_STRING"), |query| {
+                let value = || value_of(query.as_bytes(), b'&', |found| found == name.as_bytes());
                 let plain = !query.contains(['%', '+']);
-                plain.then(|| self.append(value_of(query, '&', name), key))
+                plain.then(|| self.append(value(), key))
             }),
             Place::Header(variable) => field(environ, variable.bind(py), |value| {
-                Some(self.append(value.trim_matches(BLANKS), key))
+                Some(self.append(trimmed(value.as_bytes()), key))
             }),
             Place::Cookie(name) => field(environ, intern!(py, "HTTP_COOKIE"), |cookies| {
-                let value = value_of(cookies, ';', name);
-                Some(self.append(value.trim_matches(BLANKS), key))
+                Some(self.append(cookie(cookies.as_bytes(), name.as_bytes()), key))
             }),
             Place::Path => ascii(environ, intern!(py, "SCRIPT_NAME"), |mount| {
                 ascii(environ, intern!(py, "PATH_INFO"), |path| {
                     let whole = [mount, path].concat();
-                    Some(self.append(if whole.is_empty() { "/" } else { &whole }, key))
+                    let whole = if whole.is_empty() { "/" } else { &whole };
+                    Some(self.append(whole.as_bytes(), key))
                 })
             }),
             Place::Method => ascii(environ, intern!(py, "REQUEST_METHOD"), |method| {
-                Some(self.append(&method.to_ascii_uppercase(), key))
+                Some(self.append(method.to_ascii_uppercase().as_bytes(), key))
             }),
             // Of an address with a colon the specification writes one form only.
             Place::Address => ascii(environ, intern!(py, "REMOTE_ADDR"), |address| {
                 let plain = !address.is_empty() && !address.contains(':');
-                plain.then(|| self.append(address, key))
+                plain.then(|| self.append(address.as_bytes(), key))
             }),
         }
     }
 
-    fn append(&self, value: &str, key: &mut Vec<u8>) -> bool {
+    fn append(&self, value: &[u8], key: &mut Vec<u8>) -> bool {
         let there = !value.is_empty();
         if there {
-            key.extend_from_slice(self.label.as_bytes());
-            key.push(b'=');
-            key.extend_from_slice(value.len().to_string().as_bytes());
-            key.push(b':');
-            key.extend_from_slice(value.as_bytes());
+            write_part(key, &self.label, value);
         }
         there
     }
@@ -149,15 +145,4 @@ fn field<T>(
         let hidden = text.is_empty() && environ.contains(name).ok()?;
         (!hidden).then(|| read(text)).flatten()
     })
-}
-
-/// The value that stands first under a name, else nothing.
-fn value_of<'a>(list: &'a str, separator: char, name: &str) -> &'a str {
-    let pairs = list.split(separator);
-    let mut named = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let found = named.find(|(found, _)| match separator {
-        ';' => found.trim_matches(BLANKS) == name,
-        _ => *found == name,
-    });
-    found.map_or("", |(_, value)| value)
 }

@@ -1,20 +1,21 @@
 //! systemd: sockets that it opened and hands over, sd_listen_fds(3), and that it is told of the start, sd_notify(3).
 
 use std::io;
-use std::os::fd::RawFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use socket2::{Domain, Socket, Type};
 
 /// The first descriptor that is handed over.
 const FIRST: RawFd = 3;
 
 /// A socket that is listened at already.
 pub struct Handed {
-    pub socket: RawFd,
+    pub socket: Socket,
     pub name: String,
-    /// It is one of the file system.
-    pub is_unix: bool,
 }
 
 /// The sockets for this process.
@@ -41,24 +42,38 @@ pub fn sockets() -> Result<Vec<Handed>, String> {
         ));
     }
     let each = |(number, name): (RawFd, &str)| {
-        let (socket, name) = (FIRST + number, name.to_owned());
-        let is_unix = is_unix(socket).map_err(|found| {
+        let (number, name) = (FIRST + number, name.to_owned());
+        // SAFETY: whoever started this process gave it away; nothing is done with what is no socket.
+        let socket = ManuallyDrop::new(unsafe { Socket::from_raw_fd(number) });
+        check(&socket).map_err(|found| {
             format!(
-                "descriptor {socket}, handed over as {name:?}, {found} \
+                "descriptor {number}, handed over as {name:?}, {found} \
                  (a TCP or Unix stream socket that listens: ListenStream=, Accept=no)"
             )
         })?;
-        Ok(Handed {
-            socket,
-            name,
-            is_unix,
-        })
+        let socket = ManuallyDrop::into_inner(socket);
+        Ok(Handed { socket, name })
     };
     (0..).zip(names).map(each).collect()
 }
 
-/// Says that it serves, to whoever started it and waits for that.
-pub fn say_ready() {
+/// The mistake if it is no socket that streams are accepted from.
+fn check(socket: &Socket) -> Result<(), String> {
+    let told = |error: io::Error| format!("cannot be used: {error}");
+    if socket.r#type().map_err(told)? != Type::STREAM {
+        return Err("is no stream socket".to_owned());
+    }
+    if !socket.is_listener().map_err(told)? {
+        return Err("does not listen".to_owned());
+    }
+    match socket.domain().map_err(told)? {
+        Domain::UNIX | Domain::IPV4 | Domain::IPV6 => Ok(()),
+        family => Err(format!("is of address family {}", i32::from(family))),
+    }
+}
+
+/// Tells whoever started it and waits for that of its state, such as `READY=1`.
+pub fn say(state: &str) {
     let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
     };
@@ -66,43 +81,9 @@ pub fn say_ready() {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&place),
     };
-    let told = address.and_then(|place| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &place));
+    let told =
+        address.and_then(|place| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &place));
     if let Err(error) = told {
-        tell!("rateproof: cannot tell NOTIFY_SOCKET {place:?} that it serves: {error}");
-    }
-}
-
-/// True if a socket that is listened at is one of the file system; else what is the matter with it.
-fn is_unix(socket: RawFd) -> Result<bool, String> {
-    let option = |name| option(socket, name).map_err(|error| format!("cannot be used: {error}"));
-    if option(libc::SO_TYPE)? != libc::SOCK_STREAM {
-        return Err("is no stream socket".to_owned());
-    }
-    if option(libc::SO_ACCEPTCONN)? == 0 {
-        return Err("does not listen".to_owned());
-    }
-    match option(libc::SO_DOMAIN)? {
-        libc::AF_UNIX => Ok(true),
-        libc::AF_INET | libc::AF_INET6 => Ok(false),
-        family => Err(format!("is of address family {family}")),
-    }
-}
-
-fn option(socket: RawFd, name: libc::c_int) -> io::Result<libc::c_int> {
-    let (mut value, mut length) = (0, size_of::<libc::c_int>() as libc::socklen_t);
-    // SAFETY: both outlive the call, which is told the size.
-    let found = unsafe {
-        let value: *mut libc::c_int = &raw mut value;
-        libc::getsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            name,
-            value.cast(),
-            &raw mut length,
-        )
-    };
-    match found {
-        0 => Ok(value),
-        _ => Err(io::Error::last_os_error()),
+        tell!("rateproof: cannot tell NOTIFY_SOCKET {place:?} {state:?}: {error}");
     }
 }

@@ -11,7 +11,7 @@ const LONGEST: usize = 45;
 const SITE_BITS: u8 = 64;
 
 /// The way to the address of a client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ClientAddress {
     /// The number of hops that are trusted, counted from here.
     pub proxies: usize,

@@ -14,7 +14,7 @@ use prost::bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::command::Desk;
-use crate::connection::MOST_KEPT;
+use crate::connection::MOST_ANSWERED;
 use crate::domains::{Failure, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED};
 use crate::messages::{
     HealthCheckRequest, HealthCheckResponse, NOT_SERVING, RateLimitRequest, SERVING,
@@ -32,6 +32,8 @@ const UNAUTHENTICATED: u8 = 16;
 const MOST_MESSAGE: usize = 64 * 1024;
 const MOST_HEAD: u32 = 32 * 1024;
 const MOST_CALLS: u32 = 128;
+/// Bytes of half-sent messages, and of answers that a client makes no room for.
+const MOST_KEPT: usize = 256 * 1024;
 /// A flag, and the length of the message that follows.
 const PREFIX: usize = 5;
 
@@ -77,7 +79,8 @@ struct Pipe {
     input: Vec<u8>,
     taken: usize,
     output: Vec<u8>,
-    /// More would be written, if there were less of it.
+    /// Bytes of it for which there is room in this turn, and that there is more to do in the next one.
+    room: usize,
     full: bool,
 }
 
@@ -113,7 +116,7 @@ impl AsyncWrite for Ends {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut pipe = locked(&self.0);
-        if pipe.output.len() > MOST_KEPT {
+        if pipe.output.len() > pipe.room {
             pipe.full = true;
             return Poll::Pending;
         }
@@ -169,6 +172,7 @@ impl Calls {
             pipe.input.drain(..taken);
             pipe.input.extend_from_slice(bytes);
             pipe.full = false;
+            pipe.room = MOST_ANSWERED.saturating_sub(desk.spent);
             std::mem::swap(&mut pipe.output, out);
         }
         let mut context = Context::from_waker(Waker::noop());
@@ -225,7 +229,7 @@ impl Calls {
             }
             self.open.retain_mut(|call| {
                 let asks = matches!(call.step, Step::Asks { .. });
-                if asks && kept > MOST_KEPT {
+                if asks && (kept > MOST_KEPT || desk.spent >= MOST_ANSWERED) {
                     return true;
                 }
                 let before = call.held();
@@ -238,6 +242,7 @@ impl Calls {
                 kept = kept + now.1 - before.1;
                 !over
             });
+            locked(&self.pipe).full |= desk.spent >= MOST_ANSWERED;
             if !moved {
                 return answered;
             }
@@ -374,8 +379,10 @@ fn answered(decides: bool, whole: &Bytes, desk: &mut Desk) -> Result<Bytes, Fail
         let service = quoted(request.service.as_bytes());
         return Err((NOT_FOUND, format!("unknown service {service}")));
     }
-    let serves = !desk.ends && desk.limits.can_decide();
-    let status = if serves { SERVING } else { NOT_SERVING };
+    let status = match desk.can_decide() {
+        true => SERVING,
+        false => NOT_SERVING,
+    };
     Ok(framed(&HealthCheckResponse { status }))
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::connection::MOST_ANSWERED;
 use crate::frame::{self, Words};
 use crate::limits::Limits;
 use crate::reply::Reply;
@@ -17,63 +18,47 @@ pub const MOST_REPEATED: usize = 128;
 /// A command was answered, or what is the matter: an error that begins with its code.
 pub type Done = Result<(), String>;
 
-type Run = fn(&mut Session, &mut Desk, &Words<'_>, &mut Reply<'_>) -> Done;
+type Run = fn(&mut Ask<'_, '_>) -> Done;
+
+/// A command of a client, and all that it takes to answer it.
+pub struct Ask<'a, 'w> {
+    pub session: &'a mut Session,
+    pub desk: &'a mut Desk,
+    pub words: &'a Words<'w>,
+    pub reply: Reply<'a>,
+}
 
 /// A command: its name, its arity as Redis tells it (negative: at least so many words), its flag,
 /// where its key is.
-struct Command {
-    name: &'static str,
-    arity: i64,
-    flag: &'static str,
-    key: i64,
-    run: Run,
-}
-
-const fn command(
-    name: &'static str,
-    arity: i64,
-    flag: &'static str,
-    key: i64,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flag,
-        key,
-        run,
-    }
-}
+struct Command(&'static str, i64, &'static str, i64, Run);
 
 /// The first are those that come often.
-const COMMANDS: [Command; 14] = [
-    command("cl.throttle", -5, "write", 1, throttle::throttle),
-    command("rp.hit", -3, "write", 1, |_, desk, words, reply| {
-        decide(desk, words, reply, Tables::hit)
+static COMMANDS: [Command; 14] = [
+    Command("cl.throttle", -5, "write", 1, throttle::throttle),
+    Command("rp.hit", -3, "write", 1, |ask| decide(ask, Tables::hit)),
+    Command("rp.peek", -3, "readonly", 1, |ask| {
+        decide(ask, Tables::peek)
     }),
-    command("rp.peek", -3, "readonly", 1, |_, desk, words, reply| {
-        decide(desk, words, reply, Tables::peek)
-    }),
-    command("rp.reset", 3, "write", 1, throttle::reset),
-    command("ping", -1, "fast", 0, session::ping),
-    command("echo", 2, "fast", 0, |_, _, words, reply| {
-        reply.bulk(&words[1]);
+    Command("rp.reset", 3, "write", 1, throttle::reset),
+    Command("ping", -1, "fast", 0, session::ping),
+    Command("echo", 2, "fast", 0, |ask| {
+        ask.reply.bulk(&ask.words[1]);
         Ok(())
     }),
-    command("hello", -1, "fast", 0, session::hello),
-    command("auth", -2, "fast", 0, session::auth),
-    command("client", -2, "admin", 0, session::client),
-    command("command", -1, "readonly", 0, commands),
-    command("info", -1, "readonly", 0, session::info),
-    command("select", 2, "fast", 0, session::select),
-    command("reset", 1, "fast", 0, |session, _, _, reply| {
-        session.forget();
-        reply.simple("RESET");
+    Command("hello", -1, "fast", 0, session::hello),
+    Command("auth", -2, "fast", 0, session::auth),
+    Command("client", -2, "admin", 0, session::client),
+    Command("command", -1, "readonly", 0, commands),
+    Command("info", -1, "readonly", 0, session::info),
+    Command("select", 2, "fast", 0, session::select),
+    Command("reset", 1, "fast", 0, |ask| {
+        ask.session.forget();
+        ask.reply.simple("RESET");
         Ok(())
     }),
-    command("quit", -1, "fast", 0, |session, _, _, reply| {
-        session.quits = true;
-        reply.simple("OK");
+    Command("quit", -1, "fast", 0, |ask| {
+        ask.session.quits = true;
+        ask.reply.simple("OK");
         Ok(())
     }),
 ];
@@ -84,10 +69,21 @@ pub struct Desk {
     pub known: Known,
     /// It answers what is under way, and then ends.
     pub ends: bool,
+    /// Bytes of answers in this turn of a client; a look at all tables counts as a whole turn.
+    pub spent: usize,
+}
+
+impl Desk {
+    /// True if it serves, and every table can be used.
+    pub fn can_decide(&mut self) -> bool {
+        self.spent += MOST_ANSWERED;
+        !self.ends && self.limits.can_decide()
+    }
 }
 
 impl Session {
-    /// Answers the command that these bytes begin with, whose `words` are kept there; its length, or `None` where more of it has to come.
+    /// Answers the command that these bytes begin with, whose `words` are kept there; its length, or `None`
+    /// where more of it has to come.
     pub fn answer<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -95,13 +91,20 @@ impl Session {
         desk: &mut Desk,
         out: &mut Vec<u8>,
     ) -> Option<usize> {
-        let version = self.version;
         let read = frame::command(bytes, words);
+        let version = self.version;
         let mut reply = Reply { out, version };
         match read {
             Ok(Some(length)) => {
                 if !words.is_empty() {
-                    self.run(desk, words, &mut reply);
+                    let session = self;
+                    Ask {
+                        session,
+                        desk,
+                        words,
+                        reply,
+                    }
+                    .run();
                 }
                 Some(length)
             }
@@ -113,60 +116,65 @@ impl Session {
             }
         }
     }
+}
 
-    fn run(&mut self, desk: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) {
-        let named = |each: &&Command| words[0].eq_ignore_ascii_case(each.name.as_bytes());
-        let done = match COMMANDS.iter().find(named) {
+impl Ask<'_, '_> {
+    fn run(&mut self) {
+        let words = self.words;
+        let word = &words[0];
+        let done = match Command::of(word) {
             Some(found) if !found.takes(words.len()) => Err(format!(
                 "ERR wrong number of arguments for '{}' command",
-                found.name
+                found.0
             )),
-            Some(found) if !self.may_run(found.name, desk) => {
+            Some(found) if !self.session.may_run(found.0, self.desk) => {
                 Err("NOAUTH Authentication required.".to_owned())
             }
-            Some(found) => (found.run)(self, desk, words, reply),
+            Some(Command(.., run)) => run(self),
             None => {
                 // A browser that was made to talk to this port begins like this.
-                let web = ["post", "host:"];
-                self.quits = web
-                    .iter()
-                    .any(|web| words[0].eq_ignore_ascii_case(web.as_bytes()));
-                let arguments = words[1..]
-                    .iter()
-                    .map(|word| format!("'{}' ", repeated(word)));
+                let web = [&b"post"[..], b"host:"];
+                self.session.quits = web.iter().any(|web| word.eq_ignore_ascii_case(web));
+                let arguments = words[1..].iter();
+                let arguments = arguments.map(|word| format!("'{}' ", repeated(word)));
                 let arguments: String = arguments.take(MOST_REPEATED / 4).collect();
                 let arguments: String = arguments.chars().take(MOST_REPEATED).collect();
                 Err(format!(
                     "ERR unknown command '{}', with args beginning with: {arguments}",
-                    repeated(&words[0])
+                    repeated(word)
                 ))
             }
         };
         if let Err(error) = done {
-            reply.error(&error);
+            self.reply.error(&error);
         }
     }
 }
 
 impl Command {
+    fn of(word: &[u8]) -> Option<&'static Self> {
+        let named = |each: &&Self| word.eq_ignore_ascii_case(each.0.as_bytes());
+        COMMANDS.iter().find(named)
+    }
+
     fn takes(&self, words: usize) -> bool {
-        let words = words as i64;
-        let most = match self.name {
+        let (words, arity) = (words as i64, self.1);
+        let most = match self.0 {
             "cl.throttle" => 6,
             "rp.hit" | "rp.peek" => 4,
             "ping" => 2,
             _ => i64::MAX,
         };
-        words <= most && (words == self.arity || (self.arity < 0 && words >= -self.arity))
+        words <= most && (words == arity || (arity < 0 && words >= -arity))
     }
 
     fn tell(&self, reply: &mut Reply<'_>) {
+        let Self(name, arity, flag, place, _) = *self;
         reply.array(10);
-        reply.bulk(self.name.as_bytes());
-        reply.integer(self.arity);
+        reply.bulk(name.as_bytes());
+        reply.integer(arity);
         reply.array(1);
-        reply.simple(self.flag);
-        let place = self.key;
+        reply.simple(flag);
         for number in [place, place, place] {
             reply.integer(number);
         }
@@ -181,7 +189,8 @@ pub fn repeated(word: &[u8]) -> String {
     String::from_utf8_lossy(&word[..word.len().min(MOST_REPEATED)]).into_owned()
 }
 
-fn commands(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
+fn commands(ask: &mut Ask<'_, '_>) -> Done {
+    let Ask { words, reply, .. } = ask;
     let asked = words.get(1).map(|word| word.to_ascii_lowercase());
     match asked.as_deref() {
         None => tell_all(reply),
@@ -189,8 +198,7 @@ fn commands(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<
         Some(b"info") => {
             reply.array(words.len() - 2);
             for word in &words[2..] {
-                let named = |each: &&Command| word.eq_ignore_ascii_case(each.name.as_bytes());
-                match COMMANDS.iter().find(named) {
+                match Command::of(word) {
                     Some(found) => found.tell(reply),
                     None => reply.null(),
                 }
@@ -200,7 +208,7 @@ fn commands(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<
         Some(b"list") => {
             reply.array(COMMANDS.len());
             for each in &COMMANDS {
-                reply.bulk(each.name.as_bytes());
+                reply.bulk(each.0.as_bytes());
             }
         }
         Some(b"docs") => reply.map(0),

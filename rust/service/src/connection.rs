@@ -5,7 +5,7 @@ use std::net::{IpAddr, Shutdown};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpStream, UnixStream};
+use socket2::Socket;
 
 use crate::answer::{self, Ending};
 use crate::calls::Calls;
@@ -23,63 +23,43 @@ const IDLE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(2);
 /// Readings of one connection in a row, and bytes of answers, before others have their turn.
 const TURNS: usize = 4;
-const MOST_ANSWERED: usize = 64 * 1024;
-
-/// Bytes of answers that are kept of calls, and those whose room is kept for the next ones.
-pub const MOST_KEPT: usize = 256 * 1024;
+pub const MOST_ANSWERED: usize = 64 * 1024;
+/// Bytes of answers whose room is kept for the next ones.
 const MOST_ROOM: usize = 32 * 1024;
 
-/// A connection by either kind of socket.
+/// A connection, of TCP or by a Unix socket.
 pub enum Stream {
-    Tcp(TcpStream),
+    Plain(Socket),
     Tls(Box<TlsStream>),
-    Unix(UnixStream),
 }
 
-macro_rules! each {
-    ($stream:expr, $part:ident => $step:expr) => {
-        match $stream {
-            Stream::Tcp($part) => $step,
-            Stream::Tls($part) => $step,
-            Stream::Unix($part) => $step,
-        }
-    };
-}
+/// Both of its ends.
+trait Both: Read + Write {}
+
+impl<T: Read + Write> Both for T {}
 
 impl Stream {
-    /// The events that are to be watched.
-    pub fn source(&mut self) -> &mut dyn mio::event::Source {
+    pub fn socket(&self) -> &Socket {
         match self {
-            Self::Tcp(part) => part,
-            Self::Tls(part) => part.get_mut(),
-            Self::Unix(part) => part,
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref(),
         }
     }
 
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        each!(self, part => part.read(room))
+    fn ends(&mut self) -> &mut dyn Both {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut **stream,
+        }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        each!(self, part => part.write(bytes))
-    }
-
-    /// Sends on what the stream itself still holds.
-    fn flush(&mut self) -> io::Result<()> {
-        each!(self, part => part.flush())
-    }
-
+    /// Ends it on this side; it may be gone already.
     fn end_writing(&mut self) {
-        // It may be gone already.
-        let _ = match self {
-            Self::Tcp(part) => part.shutdown(Shutdown::Write),
-            Self::Tls(part) => {
-                part.conn.send_close_notify();
-                let _ = part.flush();
-                part.get_ref().shutdown(Shutdown::Write)
-            }
-            Self::Unix(part) => part.shutdown(Shutdown::Write),
-        };
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+        let _ = self.socket().shutdown(Shutdown::Write);
     }
 }
 
@@ -204,11 +184,11 @@ impl Connection {
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
     pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
         let mut drained = std::mem::take(&mut self.drained) && !closing;
-        let mut answered = 0;
+        desk.spent = 0;
         for _ in 0..TURNS {
-            answered += self.output.len() - self.written;
+            desk.spent += self.output.len() - self.written;
             match self.flush() {
-                Ok(true) if answered < MOST_ANSWERED => {}
+                Ok(true) if desk.spent < MOST_ANSWERED => {}
                 Ok(true) => return Turn::More,
                 Ok(false) => return Turn::Waits,
                 Err(_) => return Turn::Over,
@@ -225,7 +205,7 @@ impl Connection {
             if drained {
                 return Turn::Waits;
             }
-            match self.stream.read(room) {
+            match self.stream.ends().read(room) {
                 Ok(0) => return Turn::Over,
                 Ok(count) => {
                     drained =
@@ -249,7 +229,7 @@ impl Connection {
     /// True if all was written.
     fn flush(&mut self) -> io::Result<bool> {
         while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+            match self.stream.ends().write(&self.output[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -257,7 +237,8 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        match self.stream.flush() {
+        // TLS may still hold some of it.
+        match self.stream.ends().flush() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             flushed => flushed?,
         }
@@ -294,7 +275,7 @@ impl Connection {
             return bytes.len();
         }
         while !self.ending && at < bytes.len() {
-            if self.output.len() > MOST_ANSWERED {
+            if desk.spent + self.output.len() > MOST_ANSWERED {
                 self.held = true;
                 break;
             }
@@ -356,6 +337,8 @@ impl Connection {
 mod tests {
     use std::sync::Arc;
 
+    use socket2::{Domain, Type};
+
     use super::*;
     use crate::limits::Limits;
     use crate::settings::Settings;
@@ -363,16 +346,20 @@ mod tests {
     use crate::told::{Known, Told};
 
     /// A connection of HTTP, and its client's end.
-    fn connected() -> (Connection, UnixStream) {
+    fn connected() -> (Connection, Socket) {
         speaking(Protocol::Http {
             peer: None,
             skip: 0,
         })
     }
 
-    fn speaking(protocol: Protocol) -> (Connection, UnixStream) {
-        let (stream, client) = UnixStream::pair().expect("a machine has sockets");
-        (Connection::new(Stream::Unix(stream), protocol), client)
+    fn speaking(protocol: Protocol) -> (Connection, Socket) {
+        let pair = Socket::pair(Domain::UNIX, Type::STREAM, None);
+        let (ours, client) = pair.expect("a machine has sockets");
+        for each in [&ours, &client] {
+            each.set_nonblocking(true).expect("it is a socket");
+        }
+        (Connection::new(Stream::Plain(ours), protocol), client)
     }
 
     fn desk() -> Desk {
@@ -384,6 +371,7 @@ mod tests {
             limits: Arc::new(limits.expect("they are limits")),
             known: Known::new(Arc::new(Told::new(store, 0))),
             ends: false,
+            spent: 0,
         }
     }
 
@@ -399,6 +387,40 @@ mod tests {
             let told = client.read(&mut answer).expect("it was answered");
             assert!(told < MOST_ANSWERED + 4_096, "{told}");
         }
+    }
+
+    #[test]
+    fn a_look_at_all_tables_is_a_whole_turn() {
+        for path in ["/metrics", "/readyz"] {
+            let (mut connection, mut client) = connected();
+            let (mut desk, mut room) = (desk(), vec![0; 64 * 1024]);
+            let asked = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(3);
+            client.write_all(asked.as_bytes()).expect("there is room");
+            for _ in 0..3 {
+                assert_eq!(connection.serve(&mut desk, &mut room, false), Turn::More);
+                let told = client.read(&mut room).expect("it was answered");
+                let heads = room[..told].windows(9).filter(|text| text == b"HTTP/1.1 ");
+                assert_eq!(heads.count(), 1, "{path}");
+            }
+        }
+    }
+
+    /// Before the connection's buffer there is one of 16 KiB.
+    #[test]
+    fn one_turn_of_a_client_of_calls_is_bounded_as_well() {
+        let (mut connection, mut client) = speaking(Protocol::Grpc(Box::new(Calls::new())));
+        let (mut desk, mut room) = (desk(), vec![0; 64 * 1024]);
+        let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        let ping = b"\0\0\x08\x06\0\0\0\0\0 a ping ";
+        client.write_all(settings).expect("there is room");
+        while client.write(&ping.repeat(1_000)).is_ok() {}
+        let (mut answer, mut all) = (vec![0; 8 * MOST_ANSWERED], 0);
+        while connection.serve(&mut desk, &mut room, false) == Turn::More {
+            let told = client.read(&mut answer).expect("it was answered");
+            assert!(told < MOST_ANSWERED + 20 * 1024, "{told}");
+            all += told;
+        }
+        assert!(all > MOST_ANSWERED, "{all}");
     }
 
     #[test]

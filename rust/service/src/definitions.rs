@@ -243,60 +243,38 @@ pub mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line() {
         let limit = "rate_limit: {unit: day, requests_per_unit: 1}";
-        for (text, line, reason) in [
+        let of_rate = |(rate, reason): (&str, &'static str)| {
+            (format!("- key: a\n  rate_limit: {rate}"), 4, reason)
+        };
+        let rates = [
+            ("{unit: eon}", "unit \"eon\""),
+            ("{unit: day}", "without requests_per_unit"),
+            ("{requests_per_unit: 1}", "without a unit"),
+            ("{unlimited: true, unit: day}", "has no unit"),
+            ("{requests_per_unit: -1}", "\"-1\""),
+            ("{requests_per_unit: 4294967296}", "4294967296"),
+            ("{requests_per_unit: 1000000001}", "\"1000000001\" (0 to"),
+            ("{shadow_mode: true}", "\"shadow_mode\""),
+            ("{name: x, replaces: [{name: x}]}", "itself"),
+            ("{requests_per_unit: 1e3}", "is \"1e3\" (0 to"),
+            ("{requests_per_unit: '5'}", "is \"5\" (0"),
+            ("{requests_per_unit: 08}", "is \"08\" (0"),
+            (
+                "{requests_per_unit: 99999999999999999999}",
+                "9\" (0 to 1000000000)",
+            ),
+        ];
+        let merged = "- &a {key: a, rate_limit: {unit: day}}\n- {<<: *a, rate_limit: {unit: day}}";
+        let others = [
             ("- value: x", 3, "without a key"),
             ("- {key: a}\n- {key: a}", 4, "\"d>a\" is there twice"),
-            (
-                "- key: a\n  ratelimit: {}",
-                4,
-                "\"ratelimit\" is no key here",
-            ),
+            ("- key: a\n  ratelimit: {}", 4, "\"ratelimit\" is no key"),
             ("- key: a\n  key: b", 4, "duplicated key"),
-            ("- key: a\n  rate_limit: {unit: eon}", 4, "unit \"eon\""),
-            (
-                "- key: a\n  rate_limit: {unit: day}",
-                4,
-                "without requests_per_unit",
-            ),
-            (
-                "- key: a\n  rate_limit: {requests_per_unit: 1}",
-                4,
-                "without a unit",
-            ),
-            (
-                "- key: a\n  rate_limit: {unlimited: true, unit: day}",
-                4,
-                "has no unit",
-            ),
-            (
-                "- key: a\n  rate_limit:\n    requests_per_unit: -1",
-                5,
-                "\"-1\"",
-            ),
-            (
-                "- key: a\n  rate_limit:\n    requests_per_unit: 4294967296",
-                5,
-                "4294967296",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 1000000001}",
-                4,
-                "\"1000000001\" (0 to",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, shadow_mode: true}",
-                4,
-                "\"shadow_mode\"",
-            ),
-            (
-                "- key: a\n  rate_limit: {name: x, replaces: [{name: x}]}",
-                4,
-                "itself",
-            ),
+            ("- key: a\n  rate_limit:\n    name: [x]", 5, "name is not"),
             ("- key: a\n  quota_mode: maybe", 4, "quota_mode"),
             ("- key: a\n  shadow_mode: maybe", 4, "true or false"),
             (
-                "- key: a\n  value: x\n  share_threshold: true",
+                "- {key: a, value: x, share_threshold: on}",
                 3,
                 "share_threshold",
             ),
@@ -304,51 +282,21 @@ pub mod tests {
             ("- a", 3, "not a mapping"),
             ("- key: a\n  descriptors: {key: b}", 4, "not a list"),
             ("- {? [a] : b}", 3, "no text"),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 1e3}",
-                4,
-                "is \"1e3\" (0 to",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: '5'}",
-                4,
-                "is \"5\" (0",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 08}",
-                4,
-                "is \"08\" (0",
-            ),
-            (
-                "- key: a\n  rate_limit: {unit: day, requests_per_unit: 99999999999999999999}",
-                4,
-                "is \"99999999999999999999\" (0 to 1000000000)",
-            ),
-            (
-                "- key: a\n  shadow_mode: 'true'",
-                4,
-                "is \"true\" (true or false)",
-            ),
+            ("- key: a\n  shadow_mode: 'true'", 4, "\"true\" (true or"),
             ("- key: !!binary YQ==", 3, "the tag"),
             ("- !shop {key: a}", 3, "the tag"),
             ("- key: a\n  <<: b", 4, "<< is not a mapping"),
-            (
-                "- &a {key: b}\n- key: a\n  <<: [*a, c]",
-                5,
-                "<< is not a mapping",
-            ),
-            (
-                "- &a {key: a, rate_limit: {unit: day}}\n- {<<: *a, rate_limit: {unit: day}}",
-                3,
-                "without requests_per_unit",
-            ),
+            ("- &a {key: b}\n- <<: [*a, c]", 4, "<< is not a mapping"),
+            (merged, 3, "without requests_per_unit"),
             ("- key: a\n\tvalue: b", 3, "found a tab"),
             ("- key: a\n...\n---\ndomain: e", 6, "a second document"),
             ("- key: a\n - key: b", 4, ""),
             ("- key: *none", 3, ""),
             ("- key: \"a", 3, ""),
-        ] {
-            let error = rules(text).expect_err(text);
+        ];
+        let others = others.map(|(text, line, reason)| (text.to_owned(), line, reason));
+        for (text, line, reason) in rates.map(of_rate).into_iter().chain(others) {
+            let error = rules(&text).expect_err(&text);
             assert!(
                 error.starts_with(&format!("line {line}: ")),
                 "{text}: {error}"
@@ -357,10 +305,13 @@ pub mod tests {
         }
         let nested = "- {key: a, descriptors: [{".to_owned();
         let nested = nested + &"key: a, descriptors: [{".repeat(100) + "key: a" + &"}]".repeat(101);
+        let doubled = (1..64).map(|last| format!("\n- &a{last} [*a{0}, *a{0}]", last - 1));
+        let aliases = format!("- &a0 [x, x]{}", doubled.collect::<String>());
         for text in [
             format!("{nested}}}"),
             "[".repeat(100_000),
             "- ".repeat(100_000),
+            aliases,
         ] {
             rules(&text).expect_err("it is too deep");
         }

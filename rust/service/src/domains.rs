@@ -1,15 +1,15 @@
 //! Requests of Envoy's rate limit service, decided: each descriptor by the rule that it meets.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rateproof_enforce::key::write_part;
 use rateproof_enforce::{Answer, Answers, Error, Quota, Ruling};
 
-use crate::key::{self, MOST_KEY};
-use crate::limits::seconds_of;
+use crate::key::MOST_KEY;
 use crate::messages::{
     CurrentLimit, Descriptor, Duration, Header, OK, OVER_LIMIT, RateLimitRequest,
     RateLimitResponse, Status,
@@ -17,7 +17,7 @@ use crate::messages::{
 use crate::metrics::Meter;
 use crate::rules::{Rate, Rules};
 use crate::store::Store;
-use crate::tables::Tables;
+use crate::tables::{Fault, Tables, seconds_of};
 use crate::told::Known;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -43,11 +43,21 @@ struct Asked<'a> {
     rate: Rate,
     name: &'a str,
     label: &'a str,
-    shadow: bool,
     alternative: bool,
     tables: Cow<'a, Arc<Tables>>,
     key: Vec<u8>,
     cost: u64,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let unavailable = |reason: &str| (UNAVAILABLE, reason.to_owned());
+        match fault {
+            Fault::Full(_) => unavailable("the limiter has no room for another key"),
+            Fault::Failed => unavailable("the limiter's storage failed"),
+            Fault::Asked(reason) => (INVALID_ARGUMENT, reason),
+        }
+    }
 }
 
 /// The answer of a descriptor's limit.
@@ -132,7 +142,7 @@ impl Domains {
             }
         }
         for (asked, told) in asked.iter().zip(&told) {
-            let admitted = told.admitted || asked.shadow;
+            let admitted = told.admitted || asked.tables.shadow;
             statuses[asked.place] = Status {
                 current_limit: Some(CurrentLimit {
                     requests_per_unit: asked.rate.requests,
@@ -169,7 +179,7 @@ impl Domains {
             return invalid("rate limit descriptor list must not be empty");
         }
         let mut asked = Vec::with_capacity(request.descriptors.len());
-        let mut replaced: Vec<&str> = Vec::new();
+        let mut replaced: HashSet<&str> = HashSet::new();
         for (place, descriptor) in request.descriptors.iter().enumerate() {
             if descriptor.is_negative_hits {
                 let reason = "is_negative_hits: what was taken is not given back";
@@ -197,7 +207,6 @@ impl Domains {
                     rate,
                     name: &rule.name,
                     label: &rule.label,
-                    shadow: rule.shadow,
                     alternative: rule.alternative,
                     tables: Cow::Borrowed(tables),
                     key,
@@ -207,7 +216,7 @@ impl Domains {
             }
         }
         // No name that is replaced is empty.
-        asked.retain(|asked| !replaced.contains(&asked.name));
+        asked.retain(|asked| !replaced.contains(asked.name));
         Ok(asked)
     }
 }
@@ -229,10 +238,10 @@ fn overridden(
         .quota(false)
         .map_err(|error| (INVALID_ARGUMENT, error))?;
     let mut key = Vec::with_capacity(128);
-    key::write(&mut key, "domain", &request.domain);
+    write_part(&mut key, "domain", &request.domain);
     for entry in &descriptor.entries {
-        key::write(&mut key, "key", &entry.key);
-        key::write(&mut key, "value", &entry.value);
+        write_part(&mut key, "key", &entry.key);
+        write_part(&mut key, "value", &entry.value);
     }
     let mut tables = |quota: Quota| {
         // No text of a policy: those are UTF-8.
@@ -254,7 +263,6 @@ fn overridden(
         rate,
         name: "",
         label: "override",
-        shadow: false,
         alternative: false,
         tables: match quota {
             Some(quota) => tables(quota)?,
@@ -301,21 +309,7 @@ impl Asked<'_> {
     }
 
     fn told(&self, ruling: Result<Option<Ruling>, Error>) -> Result<Told, Failure> {
-        let no_room = || {
-            (
-                UNAVAILABLE,
-                "the limiter has no room for another key".to_owned(),
-            )
-        };
-        let (admitted, answers) = ruling
-            .map_err(|error| {
-                tell!("rateproof: {error}");
-                (UNAVAILABLE, "the limiter's storage failed".to_owned())
-            })?
-            .ok_or_else(no_room)?;
-        if !admitted && !self.shadow && answers.iter().any(|answer| answer.full) {
-            return Err(no_room());
-        }
+        let (admitted, answers) = self.tables.ruled(ruling)?;
         let most = |of: fn(&Answer) -> u64| answers.iter().map(of).max();
         let least = answers.iter().map(|answer| answer.remaining).min();
         Ok(Told {
@@ -349,7 +343,7 @@ fn wait_ns(asked: &[Asked<'_>], told: &[Told]) -> Option<u64> {
     let (mut longest, mut shortest, mut one_passes) = (None, None, false);
     for (asked, told) in asked.iter().zip(told) {
         let wait_ns = Some(told.retry_after_ns);
-        match (told.admitted || asked.shadow, asked.alternative) {
+        match (told.admitted || asked.tables.shadow, asked.alternative) {
             (true, alternative) => one_passes |= alternative,
             (false, true) => shortest = shortest.or(wait_ns).min(wait_ns),
             (false, false) => longest = longest.max(wait_ns),

@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 
+use rateproof_enforce::key::{cookie, value_of, write_part};
+
 use crate::address::ClientAddress;
-use crate::decimal::{Decimal, put};
-use crate::request::Request;
+use crate::request::{Request, is_token};
 use crate::visible::quoted;
 
 const FORM: &str =
@@ -78,9 +79,12 @@ impl KeySpec {
                     Kind::Ip => address.of(request, peer),
                     Kind::Path => segment(&decoded(route, b'+'), &part.name).to_vec(),
                     Kind::Method => request.method.to_ascii_uppercase(),
-                    Kind::Query => query(request.query, part.name.as_bytes()),
+                    Kind::Query => {
+                        let is = |found: &[u8]| decoded(found, b' ') == part.name.as_bytes();
+                        decoded(value_of(request.query, b'&', is), b' ')
+                    }
                     Kind::Header => request.field(&part.name),
-                    Kind::Cookie => cookie(&request.field("cookie"), part.name.as_bytes()),
+                    Kind::Cookie => cookie(&request.field("cookie"), part.name.as_bytes()).to_vec(),
                 };
                 if value.len() > MOST_KEY {
                     return Err(too_long(&part.label, &value));
@@ -88,12 +92,12 @@ impl KeySpec {
                 if value.is_empty() {
                     continue 'next;
                 }
-                write(&mut key, &part.label, &value);
+                write_part(&mut key, &part.label, &value);
             }
             return Ok(key);
         }
         let mut key = Vec::new();
-        write(&mut key, "ip", &address.of(request, peer));
+        write_part(&mut key, "ip", &address.of(request, peer));
         Ok(key)
     }
 }
@@ -103,10 +107,6 @@ impl Part {
         let (kind, name) = part
             .split_once(':')
             .map_or((part, None), |(kind, name)| (kind, Some(name)));
-        let token = |name: &str| {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*.^_`~-".contains(&byte);
-            !name.is_empty() && name.bytes().all(known)
-        };
         let number = |name: &str| {
             let digits = name.bytes().all(|byte| byte.is_ascii_digit());
             digits && (1..=2).contains(&name.len()) && !name.starts_with('0')
@@ -116,9 +116,9 @@ impl Part {
             ("path", None) => Kind::Path,
             ("method", None) => Kind::Method,
             ("path", Some(name)) if number(name) => Kind::Path,
-            ("query", Some(name)) if token(name) => Kind::Query,
-            ("header", Some(name)) if token(name) => Kind::Header,
-            ("cookie", Some(name)) if token(name) => Kind::Cookie,
+            ("query", Some(name)) if is_token(name.as_bytes()) => Kind::Query,
+            ("header", Some(name)) if is_token(name.as_bytes()) => Kind::Header,
+            ("cookie", Some(name)) if is_token(name.as_bytes()) => Kind::Cookie,
             _ => {
                 let (part, text) = (quoted(part.as_bytes()), quoted(text.as_bytes()));
                 return Err(format!(
@@ -141,13 +141,6 @@ pub fn too_long(place: &str, value: &[u8]) -> String {
     format!("{place} has {bytes} bytes (at most {MOST_KEY}): {shown}")
 }
 
-/// One part of a key, such as `query:clientId=1:a`.
-pub fn write(key: &mut Vec<u8>, label: &str, value: &[u8]) {
-    let length = Decimal::of(value.len() as u64);
-    put(key, &[label, "=", length.text(), ":"]);
-    key.extend_from_slice(value);
-}
-
 /// A segment of the path, counted from 1; all of it without a number.
 fn segment<'a>(path: &'a [u8], number: &str) -> &'a [u8] {
     match number.parse() {
@@ -157,40 +150,6 @@ fn segment<'a>(path: &'a [u8], number: &str) -> &'a [u8] {
             .unwrap_or_default(),
         Err(_) => path,
     }
-}
-
-fn query(query: &[u8], name: &[u8]) -> Vec<u8> {
-    for pair in query.split(|byte| *byte == b'&') {
-        let (found, value) = pair_of(pair);
-        if decoded(found, b' ') == name {
-            return decoded(value, b' ');
-        }
-    }
-    Vec::new()
-}
-
-fn cookie(field: &[u8], name: &[u8]) -> Vec<u8> {
-    for pair in field.split(|byte| *byte == b';') {
-        let (found, value) = pair_of(pair);
-        if trimmed(found) == name {
-            return trimmed(value).to_vec();
-        }
-    }
-    Vec::new()
-}
-
-fn pair_of(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&pair[..at], &pair[at + 1..]),
-        None => (pair, b""),
-    }
-}
-
-fn trimmed(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
 }
 
 /// Percent-decoded, and what "+" stands for; what is no escape stays as it is.

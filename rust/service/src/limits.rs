@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use rateproof_enforce::{Answer, Answers, Quota};
+use rateproof_enforce::{Answer, Ruling};
 
 use crate::address::ClientAddress;
-use crate::decimal::{Decimal, put};
 use crate::domains::Domains;
 use crate::key::KeySpec;
 use crate::metrics::Meter;
+use crate::pieces::put;
 use crate::policy::Text;
 use crate::request::Request;
 use crate::room::Room;
 use crate::settings::{Limit, Settings};
 use crate::store::Store;
-use crate::tables::Tables;
+use crate::tables::{Fault, Tables};
 use crate::tls::Tls;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -44,8 +44,6 @@ pub struct Served {
     key: KeySpec,
     /// Units that a request uses up.
     pub cost: u64,
-    /// It lets everything pass.
-    pub shadow: bool,
     pub tables: Tables,
     /// The defence against keys that are invented, where hops are trusted to tell addresses.
     room: Option<Room>,
@@ -53,18 +51,6 @@ pub struct Served {
     texts: Vec<String>,
     names: Vec<String>,
     announced: String,
-}
-
-/// The outcome of a request.
-pub enum Decision<'a> {
-    Admitted(&'a Served, Answers),
-    Denied(&'a Served, Answers),
-    /// No room for the key, or no lock in time; seconds until it makes sense to try again.
-    Full(u64),
-    /// The table is gone or damaged.
-    Failed,
-    /// A value is longer than a key may be.
-    TooLong(String),
 }
 
 impl Limits {
@@ -177,21 +163,15 @@ impl Served {
         };
         let mut announced = String::new();
         for (name, quota) in names.iter().zip(quotas) {
-            let Quota {
-                limit,
-                window_ns,
-                burst,
-                ..
-            } = *quota;
-            let whole = u128::from(burst) * u128::from(window_ns);
-            let seconds = whole.div_ceil(u128::from(limit) * u128::from(SECOND_NS));
+            let (burst, per_second) =
+                (quota.burst, u128::from(quota.limit) * u128::from(SECOND_NS));
+            let seconds = (u128::from(burst) * u128::from(quota.window_ns)).div_ceil(per_second);
             let before = if announced.is_empty() { "" } else { ", " };
             let _ = write!(announced, "{before}\"{name}\";q={burst};w={seconds}");
         }
         Ok(Self {
             key: limit.key.clone(),
             cost: limit.cost,
-            shadow: limit.shadow,
             tables,
             room,
             texts,
@@ -200,52 +180,34 @@ impl Served {
         })
     }
 
-    /// Decides about a request.
+    /// Decides about a request: true lets it pass.
+    ///
+    /// # Errors
+    /// Nobody can: also where a value is longer than a key may be.
     pub fn decide(
         &self,
         request: &Request<'_>,
         route: &[u8],
         address: &ClientAddress,
         peer: Option<IpAddr>,
-    ) -> Decision<'_> {
-        let key = match self.key.of(request, route, address, peer) {
-            Ok(key) => key,
-            Err(reason) => return Decision::TooLong(reason),
-        };
+    ) -> Result<Ruling, Fault> {
+        let key = self.key.of(request, route, address, peer);
+        let key = key.map_err(Fault::Asked)?;
         let ruling = match &self.room {
             Some(room) => room.hit(&self.tables, &key, self.cost, || address.taker(request)),
             None => self.tables.hit(&key, self.cost),
         };
-        match ruling {
-            Err(error) => {
-                tell!("rateproof: {error}");
-                Decision::Failed
-            }
-            Ok(None) if self.shadow => {
-                let busy = Answers::from_elem(Answer::busy(), self.names.len());
-                Decision::Admitted(self, busy)
-            }
-            Ok(None) => Decision::Full(1),
-            Ok(Some((admitted, answers))) => {
-                let full = answers.iter().filter(|answer| answer.full);
-                let longest = answers.iter().map(|answer| answer.retry_after_ns).max();
-                if !admitted && !self.shadow && full.count() > 0 {
-                    return Decision::Full(seconds_of(longest.unwrap_or(0)));
-                }
-                // A quota that is about to leave denies, but is not announced.
-                match admitted || self.shadow {
-                    true => Decision::Admitted(self, answers),
-                    false => Decision::Denied(self, answers),
-                }
-            }
-        }
+        let (admitted, answers) = self.tables.ruled(ruling)?;
+        Ok((admitted || self.tables.shadow, answers))
     }
 
-    /// RateLimit-Policy and RateLimit, as fields of a head.
+    /// RateLimit-Policy and RateLimit, as fields of a head. A quota that is about to leave is not announced.
     pub fn write_fields(&self, out: &mut Vec<u8>, answers: &[Answer]) {
-        put(
+        put!(
             out,
-            &["RateLimit-Policy: ", &self.announced, "\r\nRateLimit: "],
+            "RateLimit-Policy: ",
+            &self.announced[..],
+            "\r\nRateLimit: "
         );
         for (number, (name, answer)) in self.names.iter().zip(answers).enumerate() {
             let wait = match answer.retry_after_ns {
@@ -254,14 +216,18 @@ impl Served {
             };
             let least = u64::from(answer.remaining == 0);
             let before = if number == 0 { "\"" } else { ", \"" };
-            let seconds = Decimal::of(wait.div_ceil(SECOND_NS).max(least));
-            let left = Decimal::of(answer.remaining);
-            put(
+            let seconds = wait.div_ceil(SECOND_NS).max(least);
+            put!(
                 out,
-                &[before, name, "\";r=", left.text(), ";t=", seconds.text()],
+                before,
+                &name[..],
+                "\";r=",
+                answer.remaining,
+                ";t=",
+                seconds
             );
         }
-        out.extend_from_slice(b"\r\n");
+        put!(out, "\r\n");
     }
 
     /// The name and the text of each quota that denies.
@@ -270,10 +236,4 @@ impl Served {
         told.filter(|(_, answer)| answer.retry_after_ns > 0)
             .map(|((name, text), _)| (name.as_str(), text.as_str()))
     }
-}
-
-/// Whole seconds of a wait, at least 1.
-#[must_use]
-pub fn seconds_of(wait_ns: u64) -> u64 {
-    wait_ns.div_ceil(SECOND_NS).max(1)
 }

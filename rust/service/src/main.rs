@@ -22,7 +22,6 @@ mod arguments;
 mod calls;
 mod command;
 mod connection;
-mod decimal;
 mod definitions;
 mod domains;
 mod frame;
@@ -31,6 +30,7 @@ mod limits;
 mod listener;
 mod messages;
 mod metrics;
+mod pieces;
 mod policy;
 mod reload;
 mod reply;
@@ -62,7 +62,7 @@ use listener::{Listener, Speaks};
 use policy::Text;
 use reload::Reload;
 use serving::{Loop, Shared};
-use settings::Settings;
+use settings::{Settings, shown};
 use store::Store;
 use told::Told;
 
@@ -92,28 +92,26 @@ fn run() -> Result<(), Failure> {
     let settings = arguments.settings().map_err(bad)?;
     let tls = tls::told(&settings).map_err(bad)?;
     let mut store = Store::new(&settings.store, settings.capacity).map_err(bad)?;
-    let listen = |(host, port): &(String, u16), speaks| {
-        let place = match host.starts_with("unix:") {
-            true => host.clone(),
-            false => format!("{host}, port {port}"),
-        };
-        let beside = match handed.is_empty() {
+    let alone = handed.is_empty();
+    let listen = |place: &(String, u16), speaks| {
+        let beside = match alone {
             true => "",
             false => " (an address that is told is opened beside the sockets that are handed over)",
         };
-        let taken = |error| format!("cannot listen at {place}: {error}{beside}");
-        Listener::bind(host, *port, speaks).map_err(|error| (UNREACHABLE, taken(error)))
+        let taken = |error| format!("cannot listen at {}: {error}{beside}", shown(place));
+        Listener::bind(&place.0, place.1, speaks).map_err(|error| (UNREACHABLE, taken(error)))
     };
-    let handed_as = |each: &Handed| {
-        let speaks = match each.name.as_str() {
+    let mut listeners = Vec::new();
+    for Handed { socket, name } in handed {
+        let speaks = match name.as_str() {
             "resp" => Speaks::Resp,
             "rls" => Speaks::Grpc,
             _ => Speaks::Http,
         };
-        Listener::handed(each, speaks)
-    };
-    let mut listeners: Vec<Listener> = handed.iter().map(handed_as).collect();
-    if handed.is_empty() || settings.host.is_some() || settings.port.is_some() {
+        let made = Listener::of(socket, speaks, None);
+        listeners.push(made.map_err(|error| (UNREACHABLE, error.to_string()))?);
+    }
+    if alone || settings.host.is_some() || settings.port.is_some() {
         listeners.push(listen(&settings.http(), Speaks::Http)?);
     }
     for (place, speaks) in [
@@ -138,10 +136,10 @@ fn run() -> Result<(), Failure> {
         loops.push(thread::spawn(move || each.run(&shared, number)));
         wakers.push(waker);
     }
-    let tls = settings.tls.is_some();
+    let tls = settings.tls_cert.is_some();
     say(&arguments, &settings, &listeners, tls)?;
     warn(&settings, &listeners);
-    activation::say_ready();
+    activation::say("READY=1");
     // Tables may take long to make: whoever is asked to end does not wait for that.
     let reload = Reload {
         arguments,
@@ -152,6 +150,7 @@ fn run() -> Result<(), Failure> {
     let wakers = Arc::clone(&reload.wakers);
     thread::spawn(move || reload.serve(&reloads));
     let _ = ends.recv();
+    activation::say("STOPPING=1");
     drop(listeners);
     shared.end();
     reload::wake(&wakers);

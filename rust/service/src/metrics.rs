@@ -148,7 +148,7 @@ impl MostDenied {
 /// The page.
 pub fn page(limits: &Limits) -> String {
     static TURN: AtomicU64 = AtomicU64::new(0);
-    let mut page = Page(String::new());
+    let mut page = Page::default();
     let meters: Vec<(&str, &Meter)> = limits
         .counted()
         .filter_map(|(name, tables)| Some((name, tables.meter()?)))
@@ -157,35 +157,22 @@ pub fn page(limits: &Limits) -> String {
     for (name, meter) in &meters {
         for (number, outcome) in OUTCOMES.iter().enumerate() {
             let sum = meter.sum(|shard| &shard.outcomes[number]);
-            page.line(
-                "decisions_total",
-                &[("limit", name), ("outcome", outcome)],
-                sum,
-            );
+            page.line("", &[("limit", name), ("outcome", outcome)], sum);
         }
     }
-    page.family(
-        "decision_seconds",
-        "histogram",
-        "Time that a decision took.",
-    );
+    let took = "Time that a decision took.";
+    page.family("decision_seconds", "histogram", took);
     for (name, meter) in &meters {
         let mut below = 0;
         for number in 0..=BOUNDS.len() {
             below += meter.sum(|shard| &shard.took[number]);
-            let end = BOUNDS
-                .get(number)
-                .map(|bound| (*bound as f64 / 1e9).to_string());
-            let end = end.unwrap_or_else(|| "+Inf".to_owned());
-            page.line(
-                "decision_seconds_bucket",
-                &[("limit", name), ("le", &end)],
-                below,
-            );
+            let bound = BOUNDS.get(number).map(|bound| *bound as f64 / 1e9);
+            let end = bound.map_or("+Inf".to_owned(), |bound| bound.to_string());
+            page.line("_bucket", &[("limit", name), ("le", &end)], below);
         }
         let seconds = meter.sum(|shard| &shard.took_ns) as f64 / 1e9;
-        page.line("decision_seconds_sum", &[("limit", name)], seconds);
-        page.line("decision_seconds_count", &[("limit", name)], below);
+        page.line("_sum", &[("limit", name)], seconds);
+        page.line("_count", &[("limit", name)], below);
     }
     let fill = "Share of a table's places that count something, by a sample.";
     page.family("table_fill", "gauge", fill);
@@ -195,25 +182,22 @@ pub fn page(limits: &Limits) -> String {
             if let Ok(census) = table.census(None, turn, SAMPLE) {
                 let fill = census.live as f64 / census.slots.max(1) as f64;
                 let quota = Text(table.quota()).to_string();
-                page.line("table_fill", &[("limit", name), ("quota", &quota)], fill);
+                page.line("", &[("limit", name), ("quota", &quota)], fill);
             }
         }
     }
     let most = "Keys that were denied most in the last 2 to 4 minutes, at least so often.";
     page.family("most_denied", "gauge", most);
     for (name, key, count) in most_denied(&meters) {
-        let shown = match limits.show_keys {
-            true => shown(&key),
-            false => digest(&key),
-        };
-        page.line("most_denied", &[("limit", name), ("key", &shown)], count);
+        let show = if limits.show_keys { shown } else { digest };
+        page.line("", &[("limit", name), ("key", &show(&key))], count);
     }
     let refused = "Requests about which no limit was asked: malformed, too large, unknown.";
     page.family("refused_total", "counter", refused);
-    page.line("refused_total", &[], REFUSED.load(Relaxed));
+    page.line("", &[], REFUSED.load(Relaxed));
     page.family("connections", "gauge", "Connections that are open.");
-    page.line("connections", &[], CONNECTIONS.load(Relaxed));
-    page.0
+    page.line("", &[], CONNECTIONS.load(Relaxed));
+    page.text
 }
 
 fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64)> {
@@ -254,26 +238,33 @@ fn shown(key: &[u8]) -> String {
     text
 }
 
-struct Page(String);
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// The family whose lines come now.
+    name: String,
+}
 
 impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let name = format!("rateproof_service_{name}");
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        self.name = format!("rateproof_service_{name}");
+        let name = &self.name;
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let _ = write!(self.0, "rateproof_service_{name}");
+    /// A line of this family, or with a `suffix` behind its name.
+    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let _ = write!(self.text, "{}{suffix}", self.name);
         for (number, (label, text)) in labels.iter().enumerate() {
             let before = if number == 0 { '{' } else { ',' };
             let text = text
                 .replace('\\', "\\\\")
                 .replace('"', "\\\"")
                 .replace('\n', "\\n");
-            let _ = write!(self.0, "{before}{label}=\"{text}\"");
+            let _ = write!(self.text, "{before}{label}=\"{text}\"");
         }
         let end = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{end} {value}");
+        let _ = writeln!(self.text, "{end} {value}");
     }
 }
 

@@ -12,7 +12,7 @@ const SECOND: u64 = 1_000_000_000;
 const MOST_DIGITS: usize = 20;
 const DAY: u64 = 86_400 * SECOND;
 /// Lengths of units by their names in the singular. A month is 30 days, a year 12 of them.
-const UNITS: [(&str, u64); 17] = [
+const UNITS: [(&str, u64); 18] = [
     ("ns", 1),
     ("nanosecond", 1),
     ("us", 1_000),
@@ -30,8 +30,8 @@ const UNITS: [(&str, u64); 17] = [
     ("d", DAY),
     ("day", DAY),
     ("month", 30 * DAY),
+    ("year", 360 * DAY),
 ];
-const YEAR: u64 = 360 * DAY;
 
 /// Quotas that must all pass, each once, in the order of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,18 +158,9 @@ fn number(rest: &mut &str) -> Result<u64, Option<String>> {
 }
 
 fn unit_ns(name: &str) -> Option<u64> {
-    let found = |name: &str| {
-        UNITS
-            .iter()
-            .find(|(unit, _)| *unit == name)
-            .map(|(_, ns)| *ns)
-    };
-    let year = |name: &str| (name == "year").then_some(YEAR);
-    let singular = name.strip_suffix('s').unwrap_or(name);
-    found(name)
-        .or_else(|| found(singular))
-        .or_else(|| year(name))
-        .or_else(|| year(singular))
+    let found = |name: &str| UNITS.iter().find(|(unit, _)| *unit == name);
+    let singular = || found(name.strip_suffix('s')?);
+    found(name).or_else(singular).map(|(_, ns)| *ns)
 }
 
 /// A quota as text, which `Policy::parse` reads back.
@@ -207,19 +198,14 @@ impl fmt::Display for Text<'_> {
 /// The name of a quota's table in the folder of a store, as `fingerprint` in Python.
 #[must_use]
 pub fn table_file(quota: &Quota) -> String {
-    let Quota {
-        limit,
-        window_ns,
-        burst,
-        parameter,
-        ..
-    } = quota;
-    let mut name = format!("{}-{limit}-{window_ns}", quota.algorithm.name());
-    if burst != limit {
-        name += &format!("-{burst}");
+    let (name, limit) = (quota.algorithm.name(), quota.limit);
+    let mut name = format!("{name}-{limit}-{}", quota.window_ns);
+    if quota.burst != limit {
+        name += &format!("-{}", quota.burst);
     }
-    if *parameter > 0 {
-        name += &format!("-{}-{parameter}", quota.algorithm.parameter().word);
+    if quota.parameter > 0 {
+        let word = quota.algorithm.parameter().word;
+        name += &format!("-{word}-{}", quota.parameter);
     }
     name + ".native"
 }

@@ -9,11 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use mio::Waker;
+use rateproof_enforce::now_ns;
 
+use crate::activation;
 use crate::arguments::Arguments;
 use crate::limits::Limits;
 use crate::serving::Shared;
-use crate::settings::Settings;
+use crate::settings::{Settings, shown};
 use crate::store::Store;
 use crate::tls;
 
@@ -52,6 +54,8 @@ impl Reload {
     }
 
     fn read_again(&mut self) {
+        let micros = now_ns() / 1_000;
+        activation::say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
         let former = self.shared.limits();
         let read = |store: &mut Store| self.read(store, &former);
         match self.shared.told.with_store(read) {
@@ -65,6 +69,7 @@ impl Reload {
             }
             Err(message) => tell!("rateproof: kept the settings: {message}"),
         }
+        activation::say("READY=1");
     }
 
     /// The limits of the file as it is now: all of them, or none.
@@ -123,11 +128,7 @@ fn fixed_changes(now: &Settings, before: &Settings) -> String {
 
 /// Settings that change with a restart only, by name, as text.
 fn fixed(settings: &Settings) -> [(&'static str, String); 9] {
-    let told = |place: &Option<(String, u16)>| match place {
-        Some((path, _)) if path.starts_with("unix:") => path.clone(),
-        Some((host, port)) => format!("{host}:{port}"),
-        None => "none".to_owned(),
-    };
+    let told = |place: &Option<(String, u16)>| place.as_ref().map_or("none".to_owned(), shown);
     let (host, port) = settings.http();
     [
         ("store", settings.store.clone()),
@@ -145,28 +146,27 @@ fn fixed(settings: &Settings) -> [(&'static str, String); 9] {
 /// The limits and rules that were added, changed and removed, by their names.
 fn changes(now: &Settings, before: &Settings) -> String {
     let (now, before) = (promises(now), promises(before));
-    let (mut added, mut changed, mut removed) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, promise) in &now {
-        match before.get(name) {
-            None => added.push(name.as_str()),
-            Some(before) if before != promise => changed.push(name.as_str()),
-            Some(_) => {}
-        }
-    }
-    removed.extend(
-        before
-            .keys()
-            .filter(|name| !now.contains_key(*name))
-            .map(String::as_str),
-    );
-    let told = [("added", added), ("changed", changed), ("removed", removed)];
-    let told = told.iter().filter(|(_, names)| !names.is_empty());
-    let told = told.map(|(what, names)| format!("{what} {}", names.join(", ")));
-    let told = told.collect::<Vec<_>>().join("; ");
-    if told.is_empty() {
-        "no limit changed".to_owned()
-    } else {
-        told
+    type Is<'a> = &'a dyn Fn(&(&String, &String)) -> bool;
+    let named = |what: &str, of: &BTreeMap<String, String>, is: Is<'_>| {
+        let names: Vec<&str> = of
+            .iter()
+            .filter(is)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+    };
+    let is_other = |(name, promise): &(&String, &String)| {
+        before.get(*name).is_some_and(|before| before != *promise)
+    };
+    let told = [
+        named("added", &now, &|(name, _)| !before.contains_key(*name)),
+        named("changed", &now, &is_other),
+        named("removed", &before, &|(name, _)| !now.contains_key(*name)),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    match told.is_empty() {
+        true => "no limit changed".to_owned(),
+        false => told.join("; "),
     }
 }
 

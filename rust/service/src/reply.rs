@@ -1,6 +1,6 @@
 //! Answers on the wire of RESP 2 and 3.
 
-use crate::decimal::Decimal;
+use crate::pieces::put;
 
 /// Letters of an error, at most: it may repeat what a client sent.
 const MOST_LETTERS: usize = 1024;
@@ -35,12 +35,12 @@ impl Reply<'_> {
     }
 
     pub fn null(&mut self) {
-        let text: &[u8] = if self.version == 3 {
-            b"_\r\n"
+        let text = if self.version == 3 {
+            "_\r\n"
         } else {
-            b"$-1\r\n"
+            "$-1\r\n"
         };
-        self.out.extend_from_slice(text);
+        put!(self.out, text);
     }
 
     /// Text for people.
@@ -75,8 +75,7 @@ impl Reply<'_> {
 
     fn line(&mut self, kind: u8, text: &str) {
         self.out.push(kind);
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.extend_from_slice(b"\r\n");
+        put!(self.out, text, "\r\n");
     }
 
     fn number(&mut self, kind: u8, number: i64) {
@@ -86,12 +85,7 @@ impl Reply<'_> {
                 .extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']),
             _ => {
                 self.out.push(kind);
-                if number < 0 {
-                    self.out.push(b'-');
-                }
-                let digits = Decimal::of(number.unsigned_abs());
-                self.out.extend_from_slice(digits.text().as_bytes());
-                self.out.extend_from_slice(b"\r\n");
+                put!(self.out, itoa::Buffer::new().format(number), "\r\n");
             }
         }
     }

@@ -282,14 +282,6 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let wanted = |(found, _): &&(&[u8], &[u8])| found.eq_ignore_ascii_case(name.as_bytes());
-        self.fields
-            .iter()
-            .filter(wanted)
-            .map(|(_, value)| value.trim_ascii())
-    }
-
     /// The value of a field, its lines joined by commas, those of Cookie by semicolons (RFC 9113 8.2.3);
     /// empty without one.
     #[must_use]
@@ -298,7 +290,10 @@ impl<'a> Request<'a> {
             true => b"; ",
             false => b",",
         };
-        self.lines(name).collect::<Vec<_>>().join(between)
+        let named = |(found, _): &&(&[u8], &[u8])| found.eq_ignore_ascii_case(name.as_bytes());
+        let lines = self.fields.iter().filter(named);
+        let values: Vec<&[u8]> = lines.map(|(_, value)| value.trim_ascii()).collect();
+        values.join(between)
     }
 }
 

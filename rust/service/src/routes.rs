@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use crate::answer::{self, Ending};
 use crate::command::Desk;
+use crate::connection::MOST_ANSWERED;
 use crate::metrics;
 use crate::request::Request;
 use crate::visible::quoted;
 
 /// Writes the answer to a request.
-pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Option<IpAddr>) {
-    let limits = &desk.limits;
+pub fn answer(out: &mut Vec<u8>, desk: &mut Desk, request: &Request<'_>, peer: Option<IpAddr>) {
     let ending = Ending {
         keeps_alive: request.keeps_alive && !desk.ends,
         bodiless: request.method == b"HEAD",
@@ -18,13 +18,14 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
     match request.path {
         b"/healthz" => return answer::text(out, 200, "ok\n", ending),
         b"/readyz" => {
-            return match !desk.ends && limits.can_decide() {
+            return match desk.can_decide() {
                 true => answer::text(out, 200, "ready\n", ending),
                 false => answer::text(out, 503, "not ready\n", ending),
             };
         }
         _ => {}
     }
+    let limits = &desk.limits;
     if let Some(token) = &limits.token
         && !bears(&request.field("authorization"), token)
     {
@@ -33,7 +34,10 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
     }
     let Some(rest) = request.path.strip_prefix(b"/check/") else {
         return match request.path {
-            b"/metrics" => answer::text(out, 200, &metrics::page(limits), ending),
+            b"/metrics" => {
+                desk.spent += MOST_ANSWERED;
+                answer::text(out, 200, &metrics::page(limits), ending);
+            }
             path => {
                 let detail = format!("no path {}; ask for /check/NAME", quoted(path));
                 answer::refused(out, 404, &detail, ending);
@@ -53,7 +57,7 @@ pub fn answer(out: &mut Vec<u8>, desk: &Desk, request: &Request<'_>, peer: Optio
         return answer::refused(out, 404, &detail, ending);
     };
     let decision = served.decide(request, route, &limits.address, peer);
-    answer::decided(out, limits, &decision, ending);
+    answer::decided(out, limits, served, decision, ending);
 }
 
 /// True if credentials are `Bearer` and the token; a scheme is told in any case (RFC 9110, 11.1).

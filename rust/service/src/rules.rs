@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
+use rateproof_enforce::key::write_part;
 use rateproof_enforce::{Algorithm, Quota};
 
-use crate::key;
 use crate::policy::Text;
 
 /// The largest limit that is kept by an exact log.
@@ -128,7 +128,7 @@ impl Rules {
     ) -> Option<usize> {
         let mut level = self.domains.get(domain)?;
         let (mut found, mut text) = (None, Vec::with_capacity(64));
-        key::write(key, "domain", domain);
+        write_part(key, "domain", domain);
         for (name, value) in entries {
             text.clear();
             text.extend_from_slice(name);
@@ -141,10 +141,10 @@ impl Rules {
                 .get(&text)
                 .or_else(|| level.by_text.get(pattern()?))
                 .or_else(|| level.by_text.get(name))?;
-            key::write(key, "key", name);
+            write_part(key, "key", name);
             match &node.shared {
-                Some(pattern) => key::write(key, "values", pattern),
-                None => key::write(key, "value", value),
+                Some(pattern) => write_part(key, "values", pattern),
+                None => write_part(key, "value", value),
             }
             (found, level) = (node.rule, &node.below);
         }
@@ -155,21 +155,14 @@ impl Rules {
 /// True if a text is like a pattern, in which each `*` stands for any bytes, or none.
 fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
         return false;
     };
-    let mut parts: Vec<&[u8]> = parts.collect();
-    let Some(last) = parts.pop() else {
+    let Some(last) = parts.next_back() else {
         return rest.is_empty();
     };
-    for part in parts {
-        let place = |rest: &[u8]| rest.windows(part.len()).position(|found| found == part);
-        match if part.is_empty() {
-            Some(0)
-        } else {
-            place(rest)
-        } {
+    for part in parts.filter(|part| !part.is_empty()) {
+        match rest.windows(part.len()).position(|found| found == part) {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,
         }

@@ -1,10 +1,12 @@
 //! The event loops: one a core, each with its connections, all accepting from the same sockets.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::command::Desk;
@@ -131,10 +133,10 @@ impl Loop {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mut doors = Vec::new();
         for listener in listeners {
-            let mut door = listener.door()?;
-            let token = Token(DOORS + doors.len());
+            let (door, token) = (listener.door()?, Token(DOORS + doors.len()));
+            let mut source = SourceFd(&door.socket.as_raw_fd());
             poll.registry()
-                .register(door.source(), token, Interest::READABLE)?;
+                .register(&mut source, token, Interest::READABLE)?;
             doors.push(door);
         }
         let made = Self {
@@ -160,6 +162,7 @@ impl Loop {
             limits: shared.limits(),
             known: Known::new(Arc::clone(&shared.told)),
             ends: false,
+            spent: 0,
         };
         let (mut more, mut swept) = (Vec::new(), Instant::now());
         let (mut ends_at, mut soon): (Option<Instant>, bool) = (None, false);
@@ -183,9 +186,11 @@ impl Loop {
                 // Whoever is connected already may have asked.
                 for door in 0..self.doors.len() {
                     self.accept(door, shared, &desk, &mut ready);
-                    let _ = self.poll.registry().deregister(self.doors[door].source());
                 }
-                self.doors.clear();
+                for door in self.doors.drain(..) {
+                    let mut source = SourceFd(&door.socket.as_raw_fd());
+                    let _ = self.poll.registry().deregister(&mut source);
+                }
                 ends_at = Some(Instant::now() + DRAIN);
                 desk.ends = true;
                 for (number, each) in self.connections.iter_mut().enumerate() {
@@ -291,9 +296,9 @@ impl Loop {
             }
             let number = self.free.last().copied().unwrap_or(self.connections.len());
             let both = Interest::READABLE | Interest::WRITABLE;
-            let source = connection.stream.source();
+            let mut source = SourceFd(&connection.stream.socket().as_raw_fd());
             let registry = self.poll.registry();
-            if registry.register(source, Token(number), both).is_err() {
+            if registry.register(&mut source, Token(number), both).is_err() {
                 CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
@@ -306,8 +311,8 @@ impl Loop {
     }
 
     fn close(&mut self, number: usize) {
-        if let Some(mut connection) = self.connections[number].take() {
-            let _ = self.poll.registry().deregister(connection.stream.source());
+        // A socket that is closed is watched no more.
+        if self.connections[number].take().is_some() {
             self.free.push(number);
             CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
         }

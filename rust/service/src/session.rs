@@ -1,8 +1,7 @@
 //! One client of RESP: what it said of itself, and the commands by which clients see whom they talk to.
 
-use crate::command::{Desk, Done, MOST_REPEATED, repeated};
-use crate::frame::{Words, integer};
-use crate::reply::Reply;
+use crate::command::{Ask, Desk, Done, MOST_REPEATED, repeated};
+use crate::frame::integer;
 use crate::routes::same;
 use crate::visible::quoted;
 
@@ -54,10 +53,10 @@ impl Session {
     }
 }
 
-pub fn ping(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
-    match words.get(1) {
-        Some(word) => reply.bulk(word),
-        None => reply.simple("PONG"),
+pub fn ping(ask: &mut Ask<'_, '_>) -> Done {
+    match ask.words.get(1) {
+        Some(word) => ask.reply.bulk(word),
+        None => ask.reply.simple("PONG"),
     }
     Ok(())
 }
@@ -75,12 +74,13 @@ fn known(session: &mut Session, desk: &Desk, user: &[u8], password: &[u8]) -> Do
     Ok(())
 }
 
-pub fn auth(
-    session: &mut Session,
-    desk: &mut Desk,
-    words: &Words<'_>,
-    reply: &mut Reply<'_>,
-) -> Done {
+pub fn auth(ask: &mut Ask<'_, '_>) -> Done {
+    let Ask {
+        session,
+        desk,
+        words,
+        reply,
+    } = ask;
     match &words[..] {
         [_, user, password] => known(session, desk, user, password)?,
         [_, password] if desk.limits.token.is_some() => {
@@ -98,12 +98,13 @@ pub fn auth(
     Ok(())
 }
 
-pub fn hello(
-    session: &mut Session,
-    desk: &mut Desk,
-    words: &Words<'_>,
-    reply: &mut Reply<'_>,
-) -> Done {
+pub fn hello(ask: &mut Ask<'_, '_>) -> Done {
+    let Ask {
+        session,
+        desk,
+        words,
+        reply,
+    } = ask;
     let version = match words.get(1) {
         None => session.version,
         Some(word) => match integer(word) {
@@ -153,7 +154,12 @@ pub fn hello(
     session.version = version;
     reply.version = version;
     reply.map(7);
-    for (name, text) in [("server", "rateproof"), ("version", REDIS)] {
+    for (name, text) in [
+        ("server", "rateproof"),
+        ("version", REDIS),
+        ("mode", "standalone"),
+        ("role", "master"),
+    ] {
         reply.bulk(name.as_bytes());
         reply.bulk(text.as_bytes());
     }
@@ -161,21 +167,18 @@ pub fn hello(
         reply.bulk(name.as_bytes());
         reply.integer(number);
     }
-    for (name, text) in [("mode", "standalone"), ("role", "master")] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text.as_bytes());
-    }
     reply.bulk(b"modules");
     reply.array(0);
     Ok(())
 }
 
-pub fn client(
-    session: &mut Session,
-    _: &mut Desk,
-    words: &Words<'_>,
-    reply: &mut Reply<'_>,
-) -> Done {
+pub fn client(ask: &mut Ask<'_, '_>) -> Done {
+    let Ask {
+        session,
+        words,
+        reply,
+        ..
+    } = ask;
     let asked = words[1].to_ascii_lowercase();
     match (&asked[..], &words[2..]) {
         (b"id", []) => reply.integer(session.id),
@@ -202,26 +205,25 @@ pub fn client(
     Ok(())
 }
 
-pub fn info(_: &mut Session, desk: &mut Desk, _: &Words<'_>, reply: &mut Reply<'_>) -> Done {
-    reply.text(&format!(
+pub fn info(ask: &mut Ask<'_, '_>) -> Done {
+    ask.reply.text(&format!(
         "# Server\r\nredis_version:{REDIS}\r\nserver_name:rateproof\r\nredis_mode:standalone\r\nprocess_id:{}\r\n\
          \r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\n\r\n# Rateproof\r\nlimits:{}\r\n",
         std::process::id(),
-        desk.limits.by_name.len(),
+        ask.desk.limits.by_name.len(),
     ));
     Ok(())
 }
 
-pub fn select(_: &mut Session, _: &mut Desk, words: &Words<'_>, reply: &mut Reply<'_>) -> Done {
-    match integer(&words[1]) {
-        Some(0) => reply.simple("OK"),
-        found => {
-            let error = match found {
-                Some(_) => "ERR DB index is out of range",
-                None => "ERR value is not an integer or out of range",
-            };
-            return Err(format!("{error}: {} (0)", quoted(&words[1])));
+pub fn select(ask: &mut Ask<'_, '_>) -> Done {
+    let word = &ask.words[1];
+    let error = match integer(word) {
+        Some(0) => {
+            ask.reply.simple("OK");
+            return Ok(());
         }
-    }
-    Ok(())
+        Some(_) => "ERR DB index is out of range",
+        None => "ERR value is not an integer or out of range",
+    };
+    Err(format!("{error}: {} (0)", quoted(word)))
 }

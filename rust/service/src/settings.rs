@@ -27,34 +27,16 @@ pub struct Limit {
 }
 
 /// The options, in the file and on the command line.
-const OPTIONS: [&str; 19] = [
-    "store",
-    "capacity",
-    "host",
-    "port",
-    "resp",
-    "resp_tables",
-    "rls",
-    "rls_config",
-    "status",
-    "token",
-    "tls_cert",
-    "tls_key",
-    "show_keys",
-    "threads",
-    "proxies",
-    "proxy_header",
-    "ipv6_prefix",
-    "flood_exempt",
-    "connections",
-];
+const OPTIONS: &str = "store, capacity, host, port, resp, resp_tables, rls, rls_config, status, token, \
+                       tls_cert, tls_key, show_keys, threads, proxies, proxy_header, ipv6_prefix, \
+                       flood_exempt, connections";
 
 /// The file in which all is below `[tool.rateproof]`, and tables that are of other verbs.
 const PROJECT: &str = "pyproject.toml";
 const OTHERS: [&str; 3] = ["probe", "serve", "test"];
 
 /// All that the service is told by its file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub limits: BTreeMap<String, Limit>,
     pub store: String,
@@ -77,10 +59,9 @@ pub struct Settings {
     pub connections: u64,
     /// The facts that whoever asks has to know.
     pub token: Option<String>,
-    /// The files of a certificate and of its key.
-    pub tls: Option<(String, String)>,
-    tls_cert: Option<String>,
-    tls_key: Option<String>,
+    /// The files of a certificate and of its key: both, or none.
+    pub tls_cert: Option<String>,
+    pub tls_key: Option<String>,
     /// Keys are named on the page of figures.
     pub show_keys: bool,
     /// The lines of the file at which options stand.
@@ -109,31 +90,19 @@ impl Settings {
         let whole = DeTable::parse(text)
             .map_err(|error| reader.at(error.span().unwrap_or_default(), error.message()))?;
         let mut found = Self {
-            limits: BTreeMap::new(),
             store: "memory://".to_owned(),
             capacity: 65_536,
-            host: None,
-            port: None,
-            resp: None,
             resp_tables: 64,
-            rls: None,
-            rls_config: None,
-            rules: Rules::default(),
             status: 429,
             address: ClientAddress {
-                proxies: 0,
                 header: "X-Forwarded-For".to_owned(),
                 ipv6_prefix: 128,
                 flood_exempt: Some(Networks::default()),
+                ..ClientAddress::default()
             },
             connections: 10_000,
             threads: std::thread::available_parallelism().map_or(1, Into::into),
-            token: None,
-            tls: None,
-            tls_cert: None,
-            tls_key: None,
-            show_keys: false,
-            lines: BTreeMap::new(),
+            ..Self::default()
         };
         let mut top = whole.get_ref();
         for name in ["tool", "rateproof"].iter().filter(|_| of_project) {
@@ -182,14 +151,18 @@ impl Settings {
             Some(line) => format!("{}: line {line}: ", file.display()),
             None => String::new(),
         };
-        self.tls = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-            (None, None) => None,
-            (told, _) => {
-                let at = at(told.as_ref().map_or("tls_key", |_| "tls_cert"));
-                return Err(format!("{at}tls_cert and tls_key go together"));
-            }
-        };
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            let told = self.tls_cert.as_ref().map_or("tls_key", |_| "tls_cert");
+            return Err(format!("{}tls_cert and tls_key go together", at(told)));
+        }
+        if let (Some(host), Some(port)) = (&self.host, self.port)
+            && host.starts_with("unix:")
+        {
+            let (host_at, port_at) = (at("host"), at("port"));
+            return Err(format!(
+                "{host_at}host is {host:?}, and {port_at}port is {port}: a Unix socket has no port"
+            ));
+        }
         match (&self.rls_config, self.rls.is_some() || rls_handed) {
             (Some(path), true) => self.rules = Rules::read(Path::new(path))?,
             (None, false) => {}
@@ -248,10 +221,7 @@ impl Settings {
             "connections" => self.connections = whole(1, 1 << 20)?,
             "ipv6_prefix" => self.address.ipv6_prefix = whole(1, 128)? as u8,
             other => {
-                return Err(format!(
-                    "no option {other:?} (one of {})",
-                    OPTIONS.join(", ")
-                ));
+                return Err(format!("no option {other:?} (one of {OPTIONS})"));
             }
         }
         Ok(())
@@ -328,17 +298,25 @@ fn host(name: &str, text: &str) -> Result<String, String> {
         .and_then(|rest| rest.strip_suffix(']'));
     let bare = bare.unwrap_or(text);
     let right = match text.strip_prefix("unix:") {
-        Some(path) => !path.is_empty(),
+        Some(path) => !path.is_empty() && !path.starts_with('@'),
         None if bare.len() < text.len() || bare.contains(':') => {
             let (address, _zone) = bare.split_once('%').unwrap_or((bare, ""));
             address.parse::<Ipv6Addr>().is_ok()
         }
         None => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()),
     };
-    let form = "a name, an address or unix:PATH";
+    let form = "a name, an address or unix:PATH, which begins with no @";
     right
         .then(|| bare.to_owned())
         .ok_or_else(|| format!("{name} is {text:?} ({form})"))
+}
+
+/// An address as text.
+pub fn shown((host, port): &(String, u16)) -> String {
+    match host.starts_with("unix:") {
+        true => host.clone(),
+        false => format!("{host}, port {port}"),
+    }
 }
 
 /// The host and the port of an address; a Unix socket has a path and no port.
@@ -352,7 +330,8 @@ fn place(name: &str, text: &str) -> Result<(String, u16), String> {
                 host(name, told).map(|host| (host, port))
             }),
     };
-    found.map_err(|_| format!("{name} is {text:?} (HOST:PORT or unix:PATH)"))
+    found
+        .map_err(|_| format!("{name} is {text:?} (HOST:PORT or unix:PATH, which begins with no @)"))
 }
 
 fn limit(reader: Reader<'_>, table: &DeTable<'_>, span: Range<usize>) -> Result<Limit, String> {

@@ -13,6 +13,12 @@ use crate::metrics::{Meter, Outcome};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
+/// Whole seconds of a wait, at least 1.
+#[must_use]
+pub fn seconds_of(wait_ns: u64) -> u64 {
+    wait_ns.div_ceil(SECOND_NS).max(1)
+}
+
 /// The time for which an admission can matter, and a second.
 pub fn matters_ns(quota: &Quota) -> u64 {
     quota.memory_ns() + SECOND_NS
@@ -21,13 +27,36 @@ pub fn matters_ns(quota: &Quota) -> u64 {
 /// [`hit_all`] or [`peek_all`].
 type Call = fn(&[&Table], &[u8], u64, Option<u64>, Duration) -> Result<Option<Ruling>, Error>;
 
+/// The reason why nothing was decided.
+pub enum Fault {
+    /// No room for the key, or no lock in time: seconds until it makes sense to try again.
+    Full(u64),
+    /// The store failed, which was said.
+    Failed,
+    /// A mistake of whoever asked.
+    Asked(String),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        if MISTAKES.contains(&error.kind) {
+            return Self::Asked(error.to_string());
+        }
+        tell!("rateproof: {error}");
+        Self::Failed
+    }
+}
+
+/// Errors that are mistakes of whoever asks, and no decisions: a cost that can never pass.
+const MISTAKES: [ErrorKind; 2] = [ErrorKind::InvalidArgument, ErrorKind::NeverPossible];
+
 /// The tables of a promise.
 pub struct Tables {
     own: Vec<Arc<Table>>,
     /// Those of quotas that left at a reload.
     leaving: Vec<Leaving>,
     /// It lets everything pass.
-    shadow: bool,
+    pub shadow: bool,
     meter: Option<Meter>,
     /// Those of the store.
     counters: Option<Arc<Counters>>,
@@ -157,16 +186,14 @@ impl Tables {
         (false, answers)
     }
 
-    /// Counts a decision: by limit, and for all who share the store. A cost that can never pass is a
-    /// mistake of whoever asks, and no decision.
+    /// Counts a decision: by limit, and for all who share the store.
     pub fn count(
         &self,
         ruling: &Result<Option<Ruling>, Error>,
         key: &[u8],
         began: Option<Instant>,
     ) {
-        let mistaken = [ErrorKind::InvalidArgument, ErrorKind::NeverPossible];
-        if matches!(ruling, Err(error) if mistaken.contains(&error.kind)) {
+        if matches!(ruling, Err(error) if MISTAKES.contains(&error.kind)) {
             return;
         }
         let full = match ruling {
@@ -206,6 +233,17 @@ impl Tables {
         if full {
             add(Count::Full);
         }
+    }
+
+    /// The ruling, if the key could be counted, or need not.
+    pub fn ruled(&self, ruling: Result<Option<Ruling>, Error>) -> Result<Ruling, Fault> {
+        let busy = || (false, Answers::from_elem(Answer::busy(), self.own.len()));
+        let (admitted, answers) = ruling?.unwrap_or_else(busy);
+        let longest = answers.iter().map(|answer| answer.retry_after_ns).max();
+        if !admitted && !self.shadow && answers.iter().any(|answer| answer.full) {
+            return Err(Fault::Full(seconds_of(longest.unwrap_or(0))));
+        }
+        Ok((admitted, answers))
     }
 
     /// The answer that a hit would get, changing nothing.
@@ -282,5 +320,14 @@ mod tests {
         assert!(until >= now_ns() && until <= now_ns() + left.longest_ns());
         new.replaced();
         assert_eq!(until, left.until.load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn no_lock_in_time_is_a_fault_unless_everything_passes() {
+        let mut tables = tables(2, None);
+        assert!(matches!(tables.ruled(Ok(None)), Err(Fault::Full(1))));
+        tables.shadow = true;
+        let told = tables.ruled(Ok(None));
+        assert!(matches!(told, Ok((false, answers)) if answers.len() == 1));
     }
 }

@@ -4,15 +4,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use mio::net::TcpStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::Socket;
 
 use crate::settings::Settings;
 
 /// A connection that speaks TLS.
-pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+pub type TlsStream = StreamOwned<ServerConnection, Socket>;
 
 /// The ways to shake hands.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl Tls {
 /// # Errors
 /// A file cannot be read, or they do not belong together.
 pub fn told(settings: &Settings) -> Result<Option<Tls>, String> {
-    let files = settings.tls.as_ref();
+    let files = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
     files
         .map(|(certificate, key)| config(certificate, key))
         .transpose()
@@ -71,7 +71,7 @@ fn config(certificate: &str, key: &str) -> Result<Tls, String> {
 ///
 /// # Errors
 /// The configuration cannot serve.
-pub fn accepted(config: &Arc<ServerConfig>, stream: TcpStream) -> io::Result<Box<TlsStream>> {
+pub fn accepted(config: &Arc<ServerConfig>, socket: Socket) -> io::Result<Box<TlsStream>> {
     let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-    Ok(Box::new(StreamOwned::new(session, stream)))
+    Ok(Box::new(StreamOwned::new(session, socket)))
 }

@@ -128,20 +128,16 @@ fn is_null(text: &str) -> bool {
 /// True or false, in the words of YAML 1.1; without quotes, in which it is a text.
 pub fn flag(node: &MarkedYaml<'_>, what: &str) -> Result<bool, String> {
     let text = scalar(node, what)?;
-    match text {
-        "" if is_plain(node) => Ok(false),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON"
-            if is_plain(node) =>
-        {
-            Ok(true)
+    let found = match text {
+        _ if !is_plain(node) => None,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Some(true)
         }
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF"
-            if is_plain(node) =>
-        {
-            Ok(false)
-        }
-        _ => Err(wrong(node, &format!("{what} is {text:?} (true or false)"))),
-    }
+        "" | "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
+        | "OFF" => Some(false),
+        _ => None,
+    };
+    found.ok_or_else(|| wrong(node, &format!("{what} is {text:?} (true or false)")))
 }
 
 /// A whole number as gopkg.in/yaml.v2 reads it: 1_000, 0x10, 0o10 and 010, which is 8, and 0b10, too.
@@ -149,7 +145,7 @@ pub fn whole(node: &MarkedYaml<'_>, what: &str, most: u32) -> Result<u32, String
     let text = scalar(node, what)?;
     let bare = text.strip_prefix('+').unwrap_or(text);
     let begins =
-        is_plain(node) && text.starts_with(['+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        is_plain(node) && text.starts_with(|letter: char| letter == '+' || letter.is_ascii_digit());
     let bare = bare.replace('_', "").to_ascii_lowercase();
     let (digits, radix) = match bare.as_bytes() {
         [b'0', b'x', ..] => (&bare[2..], 16),

@@ -4,6 +4,7 @@ Read in this order:
 
     command     `rateproof check`
     named_log   the log that it names, whatever wrote it
+    result      the verdict, told
     watch       a log that grows, judged piece by piece
     following   the files that grow, read for that
 """

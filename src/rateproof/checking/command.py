@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -25,9 +24,10 @@ from rateproof.checking.named_log import (
     refuse_several,
     source_of,
 )
+from rateproof.checking.result import answered, claims_of, report, tell, warnings_of, write_evidence
 from rateproof.clock import Tolerance
 from rateproof.cluster import connected
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.errors import InvalidArgument, LogError, readable
 from rateproof.events import EventLog, derived, known_clients_only, listed, noted_statuses
 from rateproof.events.access_logs.rotation import live
 from rateproof.events.access_logs.scan import LIMITERS_503
@@ -37,15 +37,15 @@ from rateproof.events.parquet import available
 from rateproof.events.places import path_of
 from rateproof.events.shares import pieces_on
 from rateproof.events.splitter import in_pieces
-from rateproof.options.declared import DEFAULT_POLICY, VERBS
-from rateproof.output import columns, emit, printable, say
+from rateproof.options.declared import VERBS
+from rateproof.options.shared import DEFAULT_POLICY
+from rateproof.output import emit, printable, say
 from rateproof.policy import Policy
-from rateproof.prove import Verdict, judge, judge_keys, verify
-from rateproof.prove.evidence import DRAWING_WIDTH, Document, to_document
+from rateproof.prove import judge, judge_keys, verify
+from rateproof.prove.evidence import Document
 from rateproof.prove.keys import first_late
 from rateproof.prove.power.stamps import stamped
-from rateproof.prove.terms import CLAIM_SETS, OVER_ADMISSION
-from rateproof.units import format_duration
+from rateproof.prove.terms import OVER_ADMISSION
 
 _LINES_AT_ONCE: Final = 1_000
 
@@ -61,15 +61,13 @@ def check(arguments: argparse.Namespace) -> int:
         CannotWrite: a file that was asked for cannot be written.
     """
     if arguments.report is not None:
-        from rateproof.hunt.report import require_jinja
+        from rateproof.hunt.report.page import require_jinja
 
         require_jinja()  # before the work, not after it
     name = name_of(arguments.log)
     if arguments.follow:
         return _follow(arguments)
-    for option in ("fail_fast", "metrics_port"):
-        if getattr(arguments, option):
-            raise InvalidArgument(f"--{option.replace('_', '-')} without --follow")
+    _refuse(arguments, ("fail_fast", "metrics_port"), "without --follow")
     if arguments.on is not None:
         return _check_on(arguments, name)
     refuse_several(arguments.log)
@@ -93,14 +91,10 @@ def _check_parquet(arguments: argparse.Namespace, path: Path, name: str, *, last
     settings = [None if one is None else sorted(one) for one in asked]
     prepared = _prepared(arguments, "a log that does not fit in memory")
     given = path, arguments.memory, prepared, say, settings
-    try:
-        with in_pieces(*given, name=name, lasting=lasting) as pieces:
-            if pieces is not None:
-                return _check_log(arguments, pieces)
-        log = read_files([path], name, to_judge=not shown)
-    except OSError as error:
-        raise LogError(f"cannot read {name}: {error.strerror or error}") from error
-    return _check_found(arguments, log, name)
+    with readable(name), in_pieces(*given, name=name, lasting=lasting) as pieces:
+        if pieces is not None:
+            return _check_log(arguments, pieces)
+    return _check_found(arguments, read_files([path], name, to_judge=not shown), name)
 
 
 def _check_on(arguments: argparse.Namespace, name: str) -> int:
@@ -116,12 +110,10 @@ def _check_on(arguments: argparse.Namespace, name: str) -> int:
     prepared = _prepared(arguments, "--on"), partial(_prepared_rows, asked, told=True)
     with connected(arguments.on) as cluster:
         paths = list(map(path_of, arguments.log))
-        try:
-            with pieces_on(cluster, paths, arguments.memory, prepared, say, name=name) as pieces:
-                if pieces is not None:
-                    return _check_log(arguments, pieces)
-        except OSError as error:
-            raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+        given = cluster, paths, arguments.memory, prepared, say
+        with readable(name), pieces_on(*given, name=name) as pieces:
+            if pieces is not None:
+                return _check_log(arguments, pieces)
     return _check_found(arguments, read_files(paths, name), name)
 
 
@@ -151,10 +143,8 @@ def _prepared(arguments: argparse.Namespace, with_what: str) -> Callable[[EventL
     def prepared(log: EventLog) -> EventLog:
         told, metadata = next(turns) > 0, log.metadata
         chosen = () if "access_log" in metadata else ("where", "since", "until")
-        for option in ("by_key", "report", *chosen):
-            if getattr(arguments, option):
-                flag = f"--{option.replace('_', '-')}"
-                raise InvalidArgument(f"{flag} with {with_what}", "it takes the whole log")
+        whole = ("by_key", "report", *chosen)
+        _refuse(arguments, whole, f"with {with_what}", "it takes the whole log")
         log = _prepared_rows(arguments, log, told=told)
         if "complete_ns" in metadata:
             if arguments.on is not None:  # what each worker found would have to be gathered
@@ -193,7 +183,7 @@ def _check_evidence(arguments: argparse.Namespace, data: dict[str, Any], name: s
         verdict = verify(Document.read(data))
     except LogError as error:
         raise LogError(f"{name}: {error.message}", error.hint) from error
-    _tell(arguments, verdict)
+    tell(arguments, verdict)
     return VERDICT_CODES[verdict.outcome]
 
 
@@ -210,29 +200,32 @@ def _check_log(arguments: argparse.Namespace, log: EventLog) -> int:
     keys = judge_keys(log, policy, **told) if arguments.by_key else None
     if keys is not None and arguments.allow_untested:
         keys = [replace(key, verdict=key.verdict.allowing_untested()) for key in keys]
-    if (
-        arguments.report is not None
-        or arguments.junit is not None
-        or os.environ.get("GITHUB_ACTIONS")
-    ):
-        _report(arguments, log, policy, verdict, tolerance)
+    if arguments.report or arguments.junit or os.environ.get("GITHUB_ACTIONS"):
+        report(arguments, log, policy, verdict, tolerance)
     if arguments.evidence is not None:
-        _write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
+        write_evidence(arguments.evidence, verdict, tolerance, log, denied_count=counted)
     if keys is not None:
         lines = (json.dumps(key.to_json()) if arguments.json else key.sentence() for key in keys)
         while some := "\n".join(islice(lines, _LINES_AT_ONCE)):
             emit(some, sentences=not arguments.json)
-        say("\n".join([*answer(verdict), *(f"warning: {one}" for one in _warnings(log))]))
+        say("\n".join([*answer(verdict), *(f"warning: {one}" for one in warnings_of(log))]))
     else:
-        _tell(arguments, verdict, _warnings(log))
+        tell(arguments, verdict, warnings_of(log))
     return VERDICT_CODES[verdict.outcome]
 
 
+def _refuse(
+    arguments: argparse.Namespace, options: Sequence[str], why: str, hint: str | None = None
+) -> None:
+    for option in options:
+        if getattr(arguments, option):
+            raise InvalidArgument(f"--{option.replace('_', '-')} {why}", hint)
+
+
 def _judging(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The way a log is judged."""
     tolerance = _tolerance(arguments)
     return {
-        "claims": _claims(arguments),
+        "claims": claims_of(arguments),
         "tolerance_ppm": tolerance.ppm,
         "granularity_ns": tolerance.granularity_ns,
         "denied_count": arguments.denied_count,
@@ -252,10 +245,8 @@ def _follow(arguments: argparse.Namespace) -> int:
             f"--follow of {len(paths)} files without --skew",
             "the one that the server writes to; or --skew 50ms of hosts whose clocks differ so much",
         )
-    for option in ("on", "evidence", "report", "junit", "by_key", "fresh_keys"):
-        if getattr(arguments, option):
-            flag = f"--{option.replace('_', '-')}"
-            raise InvalidArgument(f"{flag} with --follow", "check the file once it is whole")
+    of_whole = ("on", "evidence", "report", "junit", "by_key", "fresh_keys")
+    _refuse(arguments, of_whole, "with --follow", "check the file once it is whole")
     if arguments.claim in {"headers", "all"}:
         raise InvalidArgument(f"--claim {arguments.claim} with --follow", "a log has no headers")
     stop = threading.Event()
@@ -280,7 +271,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         verdict = follow(paths, reading, watch, stop, metrics_port=arguments.metrics_port)
     if arguments.allow_untested:
         verdict = verdict.allowing_untested()
-    say("\n".join([*answer(verdict), *verdict.reasons]))
+    say("\n".join(answered(verdict, verdict.reasons)))
     if arguments.json:
         emit(json.dumps({"answer": answer(verdict)[0], **verdict.to_json()}))
     return VERDICT_CODES[verdict.outcome]
@@ -295,33 +286,9 @@ def _by_statuses(arguments: argparse.Namespace, log: EventLog, *, told: bool = F
     return log
 
 
-def _warnings(log: EventLog) -> list[str]:
-    """The warnings that a log carries in its metadata; it need not be one of ours."""
-    told = log.metadata.get("warnings")
-    return [printable(str(one)) for one in told] if isinstance(told, list) else []
-
-
-def _claims(arguments: argparse.Namespace) -> frozenset[str]:
-    return CLAIM_SETS[arguments.claim or "limit"]
-
-
 def _tolerance(arguments: argparse.Namespace) -> Tolerance:
     ppm, granularity_ns = arguments.tolerance_ppm, arguments.granularity_ns
     return Tolerance(Tolerance().ppm if ppm is None else ppm, granularity_ns or 0)
-
-
-def _tell(arguments: argparse.Namespace, verdict: Verdict, warnings: Sequence[str] = ()) -> None:
-    data = {"answer": answer(verdict)[0], **verdict.to_json(), "warnings": warnings}
-    text = "\n".join([_text(verdict), *(f"warning: {one}" for one in warnings)])
-    emit(json.dumps(data) if arguments.json else text, sentences=not arguments.json)
-
-
-def _text(verdict: Verdict) -> str:
-    """As wide as the terminal; a line a sentence for files and programs."""
-    width = columns(sys.stdout)
-    _, *rest = verdict.describe(width=min(DRAWING_WIDTH, width or DRAWING_WIDTH)).splitlines()
-    told = answer(verdict)
-    return "\n".join([*told, *(line for line in rest if not told[0].endswith(f": {line}"))])
 
 
 def _policy(given: Policy | None, noted: object) -> Policy:
@@ -340,68 +307,3 @@ def _policy(given: Policy | None, noted: object) -> Policy:
     elif given is None:
         say(f"policy: {DEFAULT_POLICY} (default)")
     return given or named or Policy.parse(DEFAULT_POLICY)
-
-
-def _report(
-    arguments: argparse.Namespace,
-    log: EventLog,
-    policy: Policy,
-    verdict: Verdict,
-    tolerance: Tolerance,
-) -> None:
-    from rateproof.hunt.report import (
-        Subject,
-        Totals,
-        on_github,
-        tell_github,
-        write_junit,
-        write_page,
-    )
-
-    seed, noted = log.metadata.get("seed"), noted_statuses(log.metadata)
-    subject = Subject(
-        verb="check",
-        target=name_of(arguments.log),
-        policy=str(policy),
-        key=None if arguments.key is None else str(arguments.key),
-        seed=seed if isinstance(seed, int) else None,
-        settings={
-            "Claims": ", ".join(sorted(_claims(arguments))),
-            "Tolerance": f"{tolerance.ppm} ppm",
-            "Granularity": format_duration(tolerance.granularity_ns),
-            "Rejected by": "the log's outcomes" if noted is None else listed(noted),
-        },
-    )
-    totals = Totals(_claims(arguments))
-    totals.judge(verdict)
-    totals.warnings = _warnings(log)
-    if arguments.report is not None:
-        write_page(arguments.report, subject, totals, log)
-    if arguments.junit is not None:
-        write_junit(arguments.junit, subject, totals)
-    if on_github():
-        tell_github(subject, totals)
-
-
-def _write_evidence(
-    where: Path, verdict: Verdict, tolerance: Tolerance, log: EventLog, *, denied_count: bool
-) -> None:
-    """Each piece as a document and as a drawing; only the first where one file is named."""
-    alone = where.suffix == ".json"
-    pieces = verdict.evidence[:1] if alone else verdict.evidence
-    try:
-        for number, piece in enumerate(pieces, 1):
-            path = where if alone else where / f"evidence-{number}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            document = to_document(piece, tolerance, log.metadata, denied_count=denied_count)
-            path.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
-            path.with_suffix(".svg").write_text(piece.svg(), encoding="utf-8")
-            drawing = printable(path.with_suffix(".svg").name)
-            say(f"evidence: {printable(str(path))} and {drawing}")
-    except OSError as error:
-        name = printable(str(where))
-        raise CannotWrite(f"cannot write evidence to {name}: {error.strerror}") from error
-    if not pieces:
-        say("no evidence to write: nothing was found to be violated")
-    if not alone and (stale := where / f"evidence-{len(pieces) + 1}.json").exists():
-        say(f"hint: {printable(str(stale))} is of an earlier check")

@@ -9,7 +9,8 @@ from typing import Final
 from rateproof.checking.watch import LogWatch
 from rateproof.errors import LogError
 from rateproof.events.access_logs import Reading
-from rateproof.events.access_logs.scan import Scan, begun_of
+from rateproof.events.access_logs.feeding import begun_of
+from rateproof.events.access_logs.scan import Scan
 from rateproof.events.access_logs.tail import Tail
 from rateproof.exposition import family, served
 from rateproof.output import say
@@ -100,7 +101,6 @@ class _Source:
             self._watch.add(self.scan.take(), self.scan)
 
     def _begin(self) -> None:
-        """Begin with the lines that show the format."""
         scan = Scan(begun_of(iter([self._head])), self.tail.name, self._reading)
         say(scan.introduction)
         say(f"following {self.tail.name}: each client that violates is a line on stdout")

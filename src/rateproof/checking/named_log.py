@@ -13,7 +13,7 @@ from rateproof.events import EventLog
 from rateproof.events.access_logs import LONGEST_NS, Reading, Where, is_pattern, named
 from rateproof.events.access_logs.access_log import hosts_of
 from rateproof.events.access_logs.bounded import read_bounded
-from rateproof.events.access_logs.scan import File
+from rateproof.events.access_logs.feeding import File
 from rateproof.events.bounded import bounded
 from rateproof.events.files import batches, is_access_log, refuse_empty
 from rateproof.events.imported import instant_ns

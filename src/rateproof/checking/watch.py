@@ -21,14 +21,12 @@ from rateproof.events.access_logs.scan import Chunk, Scan
 from rateproof.policy import Policy
 from rateproof.prove import Verdict, combine, judge, judge_keys
 from rateproof.prove.keys import Counts
-from rateproof.prove.verdict import VIOLATED, KeyVerdict
+from rateproof.prove.terms import VIOLATED
+from rateproof.prove.verdict import KeyVerdict
 
-_WAIT_S: Final = 0.2
-_LAST_BLOCKS: Final = 64
 _EACH_S: Final = 1.0
 _LEAST_ROWS: Final = 100_000
 _SHARE: Final = 4  # of the time, judging takes at most one part in so many and one
-_BEGUN_BY: Final = 50  # lines
 _MOST_NAMES: Final = 200_000
 """Clients that violate whose names are kept: of others it may be told again."""
 
@@ -219,13 +217,14 @@ class LogWatch:
             del self.violating[next(iter(self.violating))]
         claims = list(dict.fromkeys(piece.claim for piece in key.verdict.evidence))
         first_ns = key.verdict.evidence[0].events[0].sent_ns
-        told = {**key.to_json(), "claims": claims, "from": _instant(first_ns)}
+        begun = f"{datetime.fromtimestamp(first_ns / 1e9, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        told = {**key.to_json(), "claims": claims, "from": begun}
         self._found(json.dumps({**told, "evidence": key.verdict.evidence[0].sentence()}))
 
     def verdict(self) -> Verdict:
         """The verdict on all that was judged."""
-        verdict = combine([]) if self._verdict is None else self._verdict
-        return replace(verdict, counts=self._counts)
+        nothing = replace(combine([]), reasons=("the log has no request",))
+        return replace(self._verdict or nothing, counts=self._counts)
 
     def _count(self, log: EventLog) -> None:
         """Count the requests that are judged for the first time: the last ones."""
@@ -234,7 +233,3 @@ class LogWatch:
         by_word = {word: fresh.count(code) for code, word in enumerate(words)}
         told = (by_word.get(word, 0) for word in ("admitted", "rejected", "unknown"))
         self._counts += Counts(0, len(fresh), *told)
-
-
-def _instant(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns / 1e9, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -26,8 +26,7 @@ from rateproof.policy import Quota
 from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.policy.sliding_log import SLIDING_LOG
-
-_SECOND_NS = 1_000_000_000
+from rateproof.units import SECOND_NS
 
 
 class LimitsTables:
@@ -58,7 +57,7 @@ class LimitsTables:
         536,870,911 in 135 seconds or more) is not counted, and the answer is above
         the bound; so it is when the table has no room for the key.
         """
-        window_ns = expiry * _SECOND_NS
+        window_ns = expiry * SECOND_NS
         table = self._table(FIRST_HIT_WINDOW.name, counting_limit(window_ns), window_ns)
         if not _counts(amount):
             return table.used(key)
@@ -78,7 +77,7 @@ class LimitsTables:
         """The end of the window that `incr` opened; now, when there is none."""
         answers = (table.peek(key) for table in self._all(FIRST_HIT_WINDOW.name))
         waits = (answer.reset_after_ns for answer in answers if not answer.full)
-        return time.time() + next(filter(None, waits), 0) / _SECOND_NS
+        return time.time() + next(filter(None, waits), 0) / SECOND_NS
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take `amount` of `limit` entries, each of which is gone for `expiry`; all or none."""
@@ -89,13 +88,13 @@ class LimitsTables:
         now = time.time()
         if limit < 1:
             return now, 0
-        table = self._table(SLIDING_LOG.name, limit, expiry * _SECOND_NS)
+        table = self._table(SLIDING_LOG.name, limit, expiry * SECOND_NS)
         free = table.peek(key).remaining
         if free == limit:
             return now, 0
         # The oldest entry is what one more than is free waits for.
         wait_ns = table.peek(key, free + 1).retry_after_ns
-        return now + wait_ns / _SECOND_NS - expiry, limit - free
+        return now + wait_ns / SECOND_NS - expiry, limit - free
 
     def acquire_sliding_window_entry(
         self, key: str, limit: int, expiry: int, amount: int = 1
@@ -109,7 +108,7 @@ class LimitsTables:
         The previous count is exact while it weighs more than one request; then
         it is the greatest that does not.
         """
-        window_ns = expiry * _SECOND_NS
+        window_ns = expiry * SECOND_NS
         now_ns = time.monotonic_ns()
         left_ns = window_ns - now_ns % window_ns
         previous, current = 0, 0
@@ -123,7 +122,7 @@ class LimitsTables:
                 previous = _previous(used - current, window_ns, left_ns, wait_ns)
                 break
         weighs_ns = left_ns if previous else 0
-        return previous, weighs_ns / _SECOND_NS, current, (window_ns + left_ns) / _SECOND_NS
+        return previous, weighs_ns / SECOND_NS, current, (window_ns + left_ns) / SECOND_NS
 
     def clear(self, key: str) -> None:
         """Forget the key in fixed and moving windows."""
@@ -133,7 +132,7 @@ class LimitsTables:
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget the key in sliding window counters."""
-        for table in self._all(SLIDING_COUNTER.name, expiry * _SECOND_NS):
+        for table in self._all(SLIDING_COUNTER.name, expiry * SECOND_NS):
             table.ledger.reset(_bytes(key))
 
     def check(self) -> bool:
@@ -158,7 +157,7 @@ class LimitsTables:
             return True
         if amount > limit:
             return False
-        ledger = self._table(algorithm, limit, expiry * _SECOND_NS).ledger
+        ledger = self._table(algorithm, limit, expiry * SECOND_NS).ledger
         return ledger.hit(_bytes(key), amount, None).admitted
 
     def _table(self, algorithm: str, limit: int, window_ns: int) -> "_Table":

@@ -25,12 +25,11 @@ from rateproof.enforce.decision import Decision
 from rateproof.enforce.stores import Store, Tables
 from rateproof.policy import Policy, Quota
 from rateproof.policy.token_bucket import TOKEN_BUCKET
-from rateproof.units import MAX_DURATION_NS
+from rateproof.units import MAX_DURATION_NS, SECOND_NS
 
 _SAMPLE: Final = 1024
 _SHARE: Final = 1000
 _LOOKS: Final = 256
-_SECOND_NS: Final = 1_000_000_000
 
 
 def of_addresses(table: Quota, quotas: Iterable[Quota]) -> bool:
@@ -129,7 +128,7 @@ class Room:
         now_ns = self._clock.now_ns() if reading_ns is None else reading_ns
         if now_ns < self._stale_ns and self._taken * _LOOKS < self._slots:
             return
-        self._taken, self._stale_ns, self._turn = 0, now_ns + _SECOND_NS, self._turn + 1
+        self._taken, self._stale_ns, self._turn = 0, now_ns + SECOND_NS, self._turn + 1
         live, looked = self._ledger.sample(self._index, reading_ns, self._turn, _SAMPLE)
         spread = 0.0 if looked == self._slots else 1.5 * math.sqrt(looked)
         self.crowded = 2 * (live - spread) > looked

@@ -8,6 +8,7 @@ from rateproof.events.files import open_log_writer, read_log
 from rateproof.events.log import (
     ADMITTED,
     COLUMNS,
+    OUTCOMES,
     REJECTED,
     REJECTED_STATUSES,
     UNKNOWN,
@@ -28,6 +29,7 @@ from rateproof.events.writer import LogWriter
 __all__ = [
     "ADMITTED",
     "COLUMNS",
+    "OUTCOMES",
     "REJECTED",
     "REJECTED_STATUSES",
     "UNKNOWN",

@@ -250,7 +250,6 @@ class Words(Column):
         self._code_of, self._indexed = {}, 0
 
     def _code(self, word: Any) -> int:
-        """The code of a word, a new one for a new word."""
         for code in range(self._indexed, len(self.words)):
             self._code_of.setdefault(self.words[code], code)
         self._indexed = len(self.words)

@@ -71,7 +71,6 @@ def disk_for(log: ParquetLog) -> int:
 
 
 def _length(log: ParquetLog, group: int) -> float:
-    """The mean length of the keys of a row group."""
     pa, keys = require_pyarrow(), log.keys(range(group, group + 1))
     if pa.types.is_dictionary(keys.type):
         lengths = pa.compute.binary_length(keys.dictionary).take(keys.indices)

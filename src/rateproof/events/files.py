@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rateproof.core import native
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.errors import CannotWrite, InvalidArgument, LogError, readable
 from rateproof.events import jsonl
 from rateproof.events.impossible import refuse_repeated
 from rateproof.events.jsonl import JsonlWriter
@@ -87,10 +87,8 @@ def read_log(
 
 def read_files(paths: Sequence[Path], name: str, *, to_judge: bool = False) -> EventLog:
     """Read a whole log in Parquet, of one file or several: see `read_log`."""
-    try:
+    with readable(name):
         log = read_parquet(*paths, to_judge=to_judge)
-    except OSError as error:
-        raise LogError(f"cannot read {name}: {error.strerror or error}") from error
     refuse_repeated(log, name)
     return refuse_empty(log, name)
 

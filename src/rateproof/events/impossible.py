@@ -212,10 +212,6 @@ def refuse_repeated(log: EventLog, name: str) -> None:
 
     A log without sequence numbers (all 0, or one row) cannot tell, and is left alone.
 
-    Args:
-        log: the events of a file.
-        name: of the file, for messages.
-
     Raises:
         LogError: two rows of one run with the same sequence number; it names the second,
             counted from 1.

@@ -140,10 +140,6 @@ def _key_to_json(key: bytes) -> dict[str, str]:
 def batches(lines: Iterable[bytes], name: str) -> Iterator[tuple[dict[str, Any], EventLog]]:
     """The events of a log some thousands at a time, each with the metadata so far; at the end perhaps none.
 
-    Args:
-        lines: of the file.
-        name: of the file, for messages.
-
     Raises:
         LogError: a line that is no JSON object, lacks a column, has a value of a wrong
             type, or is cut off, or metadata of a wrong type, of another run or too late;

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ADMITTED: Final = "admitted"
 REJECTED: Final = "rejected"
 UNKNOWN: Final = "unknown"
+OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
+"""By their codes in the native core."""
 
 REJECTED_STATUSES: Final = frozenset({429, 503})
 """Status codes that mean "the limiter said no" unless the policy says otherwise."""
@@ -112,10 +114,6 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 """Values of a column in every row where nothing says otherwise."""
 
 
-def _empty() -> dict[str, Any]:
-    return {name: _STORAGE[kind]() for name, kind in COLUMNS.items()}
-
-
 @dataclass(slots=True)
 class EventLog:
     """A table of events, in the order in which they were appended.
@@ -130,7 +128,10 @@ class EventLog:
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
-    _columns: dict[str, Any] = field(default_factory=_empty, repr=False)
+    _columns: dict[str, Any] = field(
+        default_factory=lambda: {name: _STORAGE[kind]() for name, kind in COLUMNS.items()},
+        repr=False,
+    )
     _length: int = 0
     _found: dict[str, tuple[int, Any]] = field(default_factory=dict, repr=False, compare=False)
 

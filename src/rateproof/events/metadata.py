@@ -13,11 +13,6 @@ _OF_ONE_RUN: Final = ("clock", "scenario", "policy", "fresh_keys")
 def add_metadata(known: dict[str, Any], more: Mapping[str, Any], where: str) -> None:
     """Add to what is known of a log.
 
-    Args:
-        known: what was said before.
-        more: what is said now.
-        where: for messages.
-
     Raises:
         LogError: a value of a wrong type, by which the log would be judged as if nothing
             had been said; or another value than before of what is true of a whole run.

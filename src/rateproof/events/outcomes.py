@@ -2,19 +2,16 @@
 
 from array import array
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
-    ADMITTED,
-    REJECTED,
+    OUTCOMES,
     REJECTED_STATUSES,
     UNKNOWN,
     EventLog,
     outcome_of,
 )
-
-_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 
 
 def noted_statuses(metadata: Mapping[str, Any]) -> frozenset[int] | None:
@@ -57,10 +54,10 @@ def outcomes(
     """
     doubted = {NULL, *undecided}.difference(rejected)
     code_of = {
-        status: _OUTCOMES.index(outcome_of(None if status in doubted else status, rejected))
+        status: OUTCOMES.index(outcome_of(None if status in doubted else status, rejected))
         for status in set(statuses)
     }
-    return array("i", map(code_of.__getitem__, statuses)), list(_OUTCOMES)
+    return array("i", map(code_of.__getitem__, statuses)), list(OUTCOMES)
 
 
 def _doubting(log: EventLog, undecided: Collection[int]) -> EventLog:
@@ -93,10 +90,6 @@ def derived(log: EventLog, rejected: Collection[int]) -> EventLog:
     """The same log with the outcome of every row as it follows from its status.
 
     Outcomes that it had are given up. The statuses are noted where a scenario has them.
-
-    Args:
-        log: what clients saw.
-        rejected: the statuses by which the limiter says no; see `outcome_of`.
     """
     scenario = log.metadata.get("scenario")
     noted = scenario if isinstance(scenario, dict) else {}

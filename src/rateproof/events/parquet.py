@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rateproof.errors import CannotWrite, InvalidArgument
-from rateproof.events.columns import NULL
-from rateproof.events.log import BINARY, COLUMNS, FLOAT, INT, TEXT, EventLog
+from rateproof.events.arrow import array_of, types_of
+from rateproof.events.log import COLUMNS, EventLog
 from rateproof.events.reserved import ReservedFile
 from rateproof.events.writer import LogWriter
 from rateproof.output import printable
@@ -62,11 +62,6 @@ def file_writer() -> Any:
             own.__del__(writer)
 
     return type("FileWriter", (own,), {"__del__": collected})
-
-
-def types_of(pa: Any) -> dict[str, Any]:
-    """The types of columns, by kind."""
-    return {INT: pa.int64(), FLOAT: pa.float64(), TEXT: pa.string(), BINARY: pa.binary()}
 
 
 class ParquetWriter(LogWriter):
@@ -163,26 +158,3 @@ class ParquetWriter(LogWriter):
     def _cannot_write(self, error: OSError) -> CannotWrite:
         problem = os.strerror(error.errno) if error.errno else error
         return CannotWrite(f"cannot write the log {printable(self._file.name)}: {problem}")
-
-
-def array_of(pa: Any, log: EventLog, name: str) -> Any:
-    """A column as Arrow has it, without a Python object for each row."""
-    kind = COLUMNS[name]
-    type_ = types_of(pa)[kind]
-    if not len(log):
-        return pa.array([], type_)
-    if log.same(name) is not None:
-        return pa.repeat(pa.scalar(getattr(log[0], name), type_), len(log))
-    stored = log.stored(name)
-    buffers = [None, pa.py_buffer(stored)]
-    if kind in {TEXT, BINARY}:
-        codes = pa.Array.from_buffers(pa.int32(), len(log), buffers)
-        return pa.array(log.words(name), type_).take(codes)
-    numbers = pa.Array.from_buffers(type_, len(log), buffers)
-    if kind == INT:
-        there = pa.compute.not_equal(numbers, NULL)
-    else:
-        there = pa.compute.invert(pa.compute.is_nan(numbers))
-    if pa.compute.all(there).as_py():
-        return numbers
-    return pa.Array.from_buffers(type_, len(log), [there.buffers()[1], buffers[1]])

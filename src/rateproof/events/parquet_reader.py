@@ -1,64 +1,40 @@
 """Reading Parquet logs, ours and those of other tools, column by column."""
 
 import json
-import math
-from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rateproof import linux
 from rateproof.errors import InvalidArgument, LogError
-from rateproof.events.columns import NULL
+from rateproof.events.arrow import (
+    coded,
+    fits,
+    is_default,
+    outcomes_of,
+    room_for,
+    stored,
+    types_of,
+    values_of,
+)
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import (
-    ADMITTED,
     BINARY,
     COLUMNS,
-    DEFAULTS,
-    FLOAT,
-    INT,
-    REJECTED,
-    REJECTED_STATUSES,
     REQUIRED,
     TEXT,
-    UNKNOWN,
     EventLog,
     absent,
-    outcome_of,
 )
 from rateproof.events.metadata import add_metadata
 from rateproof.events.outcomes import noted_statuses
-from rateproof.events.parquet import METADATA_KEY, require_pyarrow, types_of
+from rateproof.events.parquet import METADATA_KEY, require_pyarrow
 from rateproof.output import printable
 
 _ROWS_AT_ONCE = 262_144
 _BYTES_OF_LENGTH = 4
-_OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
-
-
-def _is_text(types: Any, given: Any) -> bool:
-    return any(
-        is_it(given) for is_it in (types.is_string, types.is_large_string, types.is_string_view)
-    )
-
-
-def _is_bytes(types: Any, given: Any) -> bool:
-    return any(
-        is_it(given) for is_it in (types.is_binary, types.is_large_binary, types.is_binary_view)
-    )
-
-
-_KINDS: Mapping[str, Callable[[Any, Any], bool]] = {
-    INT: lambda types, given: types.is_integer(given),
-    FLOAT: lambda types, given: types.is_floating(given) or types.is_integer(given),
-    TEXT: _is_text,
-    BINARY: lambda types, given: _is_text(types, given) or _is_bytes(types, given),
-}
-"""By kind: whether a column of a file can be made into it."""
 
 
 def read_parquet(*paths: Path, to_judge: bool = False) -> EventLog:
@@ -118,13 +94,6 @@ def opened(*paths: Path, to_judge: bool = False) -> "Iterator[ParquetLog | None]
 
 @dataclass(slots=True)
 class _File:
-    """A file of a log.
-
-    Args:
-        raw: open.
-        name: of the file, for messages.
-    """
-
     raw: Any
     name: str
     parsed: Any = None
@@ -136,7 +105,7 @@ class _File:
         words = [
             field.name
             for field in schema
-            if COLUMNS.get(field.name) in {TEXT, BINARY} and _KINDS[BINARY](pa.types, field.type)
+            if COLUMNS.get(field.name) in {TEXT, BINARY} and fits(pa, field.type, BINARY)
         ]
         _check(pa, self.raw, footer, {*words, "key", "received_ns"}.intersection(schema.names))
         repeat = [name for name in words if _repeats([footer], name)]
@@ -178,7 +147,11 @@ class ParquetLog:
         self._few_keys = _repeats(footers, "key")
         if to_judge and self.rows > LONG:
             self._wanted &= JUDGED
-        if to_judge and not any(_lacks(footer, "received_ns") for footer in footers):
+        answered = (
+            of is not None and of.has_null_count and not of.null_count
+            for of in self._statistics("received_ns")
+        )
+        if to_judge and all(answered):
             self._wanted.discard("done_ns")  # asked for where no answer came
 
     def read(self, groups: range | None = None, *, keys: bool = True) -> EventLog:
@@ -203,10 +176,10 @@ class ParquetLog:
             values = self.column(name, groups)
             if name == "outcome":
                 outcome = values
-            elif not _is_default(pa, values, name):
-                columns[name] = _coded(pa, values, name)
+            elif not is_default(pa, values, name):
+                columns[name] = coded(pa, values, name)
         rejected = noted_statuses(self.metadata)
-        columns["outcome"] = _outcomes(pa, columns["status"], outcome, path, rejected)
+        columns["outcome"] = outcomes_of(pa, columns["status"], outcome, path, rejected)
         try:
             return EventLog.from_columns(columns, rows, self.metadata)
         except (InvalidArgument, LogError) as error:  # damage can leave columns of unequal length
@@ -252,7 +225,7 @@ class ParquetLog:
             LogError: as of `read`.
         """
         several = [
-            _values(self._pa, file.read_row_groups(own, [name]).column(0), name, self._name)
+            values_of(self._pa, file.read_row_groups(own, [name]).column(0), name, self._name)
             for file, own in self._own(groups)
         ]
         if len({values.type for values in several}) > 1:
@@ -284,12 +257,12 @@ class ParquetLog:
         ):
             until = at + len(batch)
             for name, given in zip(batch.schema.names, batch.columns, strict=True):
-                values = _values(self._pa, given, name, self._name, first=before + at)
-                if name not in filled and _is_default(self._pa, values, name):
+                values = values_of(self._pa, given, name, self._name, first=before + at)
+                if name not in filled and is_default(self._pa, values, name):
                     continue
                 if name not in filled:
-                    filled[name] = _room(name, rows, at)
-                filled[name][at:until] = _stored(values, name)
+                    filled[name] = room_for(name, rows, at)
+                filled[name][at:until] = stored(values, name)
             at = until
         if at != rows:
             raise LogError(f"{self._name} is damaged: it has {at:,} of {rows:,} rows")
@@ -316,134 +289,6 @@ def _repeats(footers: Sequence[Any], name: str) -> bool:
     # A word that is stored itself has its length before it.
     least = _BYTES_OF_LENGTH * sum(column.num_values for column in columns)
     return bool(sum(column.total_uncompressed_size for column in columns) < least)
-
-
-def _lacks(footer: Any, name: str) -> bool:
-    """True unless the footer says that every row has a value in this column."""
-    at = footer.schema.names.index(name)
-    for group in range(footer.num_row_groups):
-        known = footer.row_group(group).column(at).statistics
-        if known is None or not known.has_null_count or known.null_count:
-            return True
-    return False
-
-
-def _room(name: str, rows: int, defaults: int) -> Any:
-    """Room for a column, which begins with so many rows of its default."""
-    code: Any
-    code, null = ("q", NULL) if COLUMNS[name] == INT else ("d", math.nan)
-    room = linux.room(8 * rows).cast(code)
-    if defaults:
-        default = DEFAULTS[name]
-        room[:defaults] = memoryview(array(code, [null if default is None else default]) * defaults)
-    return room
-
-
-def _stored(values: Any, name: str) -> Any:
-    """Numbers as a log stores them."""
-    if values.null_count:
-        values = values.fill_null(NULL if COLUMNS[name] == INT else math.nan)
-    return _buffer(values, "q" if COLUMNS[name] == INT else "d")
-
-
-def _values(pa: Any, values: Any, name: str, path: str, *, first: int = 0) -> Any:
-    """A column as int64, float64, string or binary; nulls where the log may have None.
-
-    Words that repeat may stay a dictionary of them; `first` is the number of row 0.
-    """
-    kind, types = COLUMNS[name], pa.types
-    repeats = types.is_dictionary(values.type)
-    if repeats and any(chunk.dictionary.null_count for chunk in values.chunks):
-        values, repeats = values.cast(values.type.value_type), False
-    given = values.type.value_type if repeats else values.type
-    if types.is_timestamp(given) or types.is_duration(given):
-        unit = "timestamp" if types.is_timestamp(given) else "duration"
-        values = values.cast(getattr(pa, unit)("ns"))
-    elif not types.is_null(given) and not _KINDS[kind](types, given):
-        _refuse(
-            values.is_valid(),
-            values,
-            f"{name} is {{!r}}",
-            f"{name} holds {kind}",
-            path,
-            first=first,
-        )
-    try:
-        if not repeats or types.is_null(given) or kind in {INT, FLOAT}:
-            values = values.cast(types_of(pa)[kind])
-    except pa.ArrowInvalid as error:  # beyond 64 bits, or text that is not UTF-8
-        raise LogError(f"{path}: {name}: {error}", f"{name} holds {kind}") from error
-    if name in {"key", "sent_ns"} and values.null_count:
-        hint = "key and sent_ns never are"
-        _refuse(values.is_null(), values, f"{name} is null", hint, path, first=first)
-    if kind == INT and pa.compute.min(values).as_py() == NULL:
-        too_low = pa.compute.equal(values, NULL)
-        _refuse(too_low, values, f"{name} is {{!r}}", "above -2**63", path, first=first)
-    default = DEFAULTS.get(name)
-    return values if default is None or not values.null_count else values.fill_null(default)
-
-
-def _outcomes(
-    pa: Any, status: memoryview, outcome: Any, path: str, rejected: frozenset[int] | None
-) -> Any:
-    """Outcomes as they are given, and by the status where they are not, as `_coded`."""
-    if outcome is not None:
-        words = {word for chunk in outcome.chunks for word in chunk.unique().to_pylist()}
-        if not words <= {*_OUTCOMES, None}:
-            known = pa.compute.is_in(outcome.cast(pa.string()), value_set=pa.array(_OUTCOMES))
-            strange = pa.compute.and_not(outcome.is_valid(), known)
-            _refuse(strange, outcome, "outcome {!r}", f"one of {', '.join(_OUTCOMES)}", path)
-        if not outcome.null_count:
-            return _coded(pa, outcome, "outcome")
-    statuses = pa.Array.from_buffers(pa.int64(), len(status), [None, pa.py_buffer(status)])
-    seen = statuses.unique()
-    rejected = REJECTED_STATUSES if rejected is None else rejected
-    known = [outcome_of(None if one == NULL else one, rejected) for one in seen.to_pylist()]
-    told = pa.array(known, pa.string()).take(pa.compute.index_in(statuses, seen))
-    if outcome is not None:
-        told = pa.compute.coalesce(outcome.cast(pa.string()), told)
-    return _coded(pa, told, "outcome")
-
-
-def _is_default(pa: Any, values: Any, name: str) -> bool:
-    """True if every row has what a log has where nothing says otherwise: it takes no memory."""
-    default = DEFAULTS.get(name)
-    if default is None:
-        return name in DEFAULTS and bool(values.null_count == len(values))
-    ends: dict[str, Any] = pa.compute.min_max(values).as_py()
-    return ends == {"min": default, "max": default}
-
-
-def _coded(pa: Any, values: Any, name: str) -> Any:
-    """A column of words in the form that `EventLog.from_columns` takes."""
-    if not pa.types.is_dictionary(values.type):
-        values = values.dictionary_encode()
-    if isinstance(values, pa.ChunkedArray):
-        pieces = values.unify_dictionaries().chunks
-        values = pa.concat_arrays(pieces) if pieces else pa.array([], values.type)
-    words = values.dictionary.cast(types_of(pa)[COLUMNS[name]]).to_pylist()
-    codes = values.indices.cast(pa.int32())
-    if codes.null_count:
-        codes = codes.fill_null(len(words))
-    return _buffer(codes, "i"), [*words, None]
-
-
-def _buffer(values: Any, type_: Any) -> Any:
-    """The memory of numbers without nulls."""
-    nothing: Any = memoryview(b"").cast(type_)
-    if not len(values):
-        return nothing
-    size, memory = nothing.itemsize, memoryview(values.buffers()[1]).toreadonly().cast("B")
-    numbers = memory[values.offset * size : (values.offset + len(values)) * size]
-    return numbers.cast(type_)
-
-
-def _refuse(wrong: Any, values: Any, problem: str, hint: str, path: str, *, first: int = 0) -> None:
-    """Raise for the first row that is wrong, if there is one; `first` is the number of row 0."""
-    row = wrong.index(True).as_py()
-    if row >= 0:
-        problem = problem.format(values[row].as_py())
-        raise LogError(f"{path}, row {first + row + 1}: {problem}", hint)
 
 
 _OF_A_FILE = ("complete", "valid")

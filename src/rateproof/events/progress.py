@@ -10,14 +10,7 @@ _TELL_EACH_S: Final = 10
 
 @dataclass
 class Progress:
-    """Says every ten seconds how much of a work is done, and how long the rest will take.
-
-    Args:
-        what: the work, as in `splitting`.
-        total: of whatever it consists.
-        say: tells people.
-        clock: gives seconds.
-    """
+    """Says every ten seconds how much of a work is done, and how long the rest will take."""
 
     what: str
     total: int

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rateproof.core import required_native
 from rateproof.errors import LogError
+from rateproof.events.arrow import memory_of
 from rateproof.events.facts import Facts
 from rateproof.events.impossible import TWO_LOGS
 from rateproof.events.parquet import require_pyarrow
@@ -44,7 +45,7 @@ def refuse_repeated_apart(
             column = log.column("sequence", groups).combine_chunks()
             later = compute.greater_equal(column, first)
             own = column.filter(compute.and_(later, compute.less_equal(column, last)))
-            numbers.frombytes(memoryview(own.buffers()[1]).cast("B")[: 8 * len(own)])
+            numbers.frombytes(memory_of(own, "q").cast("B"))
         row = native.first_repeated(0, numbers, len(numbers))
         if row is not None:
             problem = f"{name}: sequence {numbers[row]} of run {facts.run}"

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rateproof import linux
 from rateproof.cluster import Cluster
-from rateproof.errors import CannotWrite, LogError
+from rateproof.errors import CannotWrite, LogError, readable
 from rateproof.events.costs import (
     bound,
     disk_for,
@@ -29,6 +29,7 @@ from rateproof.events.progress import Progress
 from rateproof.events.repeats import refuse_repeated_apart
 from rateproof.events.splitter import Splitter, turns
 from rateproof.events.workplace import ANOTHER, Workplace
+from rateproof.folders import writable
 from rateproof.output import printable
 
 _MOST_ROWS: Final = 1 << 22
@@ -36,6 +37,9 @@ _MOST_ROWS: Final = 1 << 22
 
 _MEMORY: Final = 1 << 30
 """Memory of a task where no worker says what is free."""
+
+_ASKED: Final = "asked"
+"""The file in a folder of pieces that is there as long as they are asked for."""
 
 BESIDE: Final = "parts of a log go beside it, where all workers reach them"
 
@@ -112,14 +116,15 @@ def pieces_on(
         asked = Asked(paths, place, count, memory, prepared[1], name)
         most = min(rows_at_once(memory), -(-rows // threads), _MOST_ROWS)
         files, facts = _split(cluster, asked, [*turns(groups, most)], groups, say)
-        pieces = Pieces(files, facts, facts.noted(metadata), say, run=partial(_run, cluster))
+        pieces = Pieces(files, facts, facts.noted(metadata), say, run=partial(run, cluster))
         bound(pieces, memory)
         yield pieces
 
 
-def _run(
+def run(
     cluster: Cluster, work: Callable[[int], Any], numbers: Sequence[int]
 ) -> Iterator[tuple[int, Any]]:
+    """Have workers do something with each number; it, and what came of it."""
     for place, found in cluster.results(cluster.submit(work, number) for number in numbers):
         yield numbers[place], found
 
@@ -148,18 +153,35 @@ def folder_on(cluster: Cluster, log: Path) -> Iterator[Any]:
     """
     own = f"rateproof-{secrets.token_hex(8)}"
     folder = log.parent / f"{log.name}.{own}" if cluster.folder is None else cluster.folder / own
-    try:
+    asked = folder / _ASKED
+    with writable(folder, BESIDE):
         folder.mkdir()
-    except OSError as error:
-        raise CannotWrite(
-            f"cannot write to {printable(str(folder))}: {error.strerror or error}",
-            BESIDE,
-        ) from error
+        asked.touch()
     try:
         yield folder
     finally:
         with suppress(OSError):
+            asked.unlink()  # before all else: see `still_asked`
+        with suppress(OSError):
             remove(folder)
+
+
+def still_asked(folder: Any, files: Iterable[Any]) -> None:
+    """Take back what a task has written to a folder that was removed meanwhile.
+
+    Where there are only objects, writing them would make it anew, and nobody would remove it. What
+    is written before this looks is there when the folder is removed.
+
+    Raises:
+        CannotWrite: it was removed.
+    """
+    if isinstance(folder, Path):
+        return
+    folder.fs.invalidate_cache()
+    if not (folder / _ASKED).exists():
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise CannotWrite(f"{printable(str(folder))} was removed meanwhile")
 
 
 def _split(
@@ -224,17 +246,16 @@ def split_turn(
         CannotWrite: the disk is full.
     """
     splitter = Splitter(asked.place, asked.pieces, asked.name, prefix=f"{attempt()}-", first=first)
-    try:
-        with opened(*asked.paths, to_judge=True) as log:
-            if log is None:
-                raise LogError(f"{asked.name} is empty now", "check it again")
-            rows = log.read(groups, keys=False)
-            name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
-            refuse_impossible(rows, name, part=True)
-            splitter.add(asked.prepared(rows), log.keys(groups))
-    except OSError as error:
-        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
-    return splitter.closed(), splitter.facts
+    with readable(asked.name), opened(*asked.paths, to_judge=True) as log:
+        if log is None:
+            raise LogError(f"{asked.name} is empty now", "check it again")
+        rows = log.read(groups, keys=False)
+        name = f"{asked.name}, of rows {first + 1:,} to {first + len(rows):,}"
+        refuse_impossible(rows, name, part=True)
+        splitter.add(asked.prepared(rows), log.keys(groups))
+    found = splitter.closed()
+    still_asked(asked.place.folder, (path for path, _ in found.values()))
+    return found, splitter.facts
 
 
 def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
@@ -243,13 +264,10 @@ def refuse_repeats(asked: Asked, turns: Sequence[range], facts: Facts) -> None:
     Raises:
         LogError: it is, or the log is damaged or gone.
     """
-    try:
-        with opened(*asked.paths, to_judge=True) as log:
-            if log is not None:
-                most = 4 * rows_at_once(asked.memory)
-                refuse_repeated_apart(log, turns, facts, most, asked.name)
-    except OSError as error:
-        raise LogError(f"cannot read {asked.name}: {error.strerror or error}") from error
+    with readable(asked.name), opened(*asked.paths, to_judge=True) as log:
+        if log is not None:
+            most = 4 * rows_at_once(asked.memory)
+            refuse_repeated_apart(log, turns, facts, most, asked.name)
 
 
 def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile]]:
@@ -265,6 +283,7 @@ def split_again(asked: Asked, files: Sequence[Path]) -> tuple[None, list[RowFile
             found = [] if log is None else splitter.split_again(log, attempt(), asked.memory)
     except OSError as error:
         raise LogError(f"a piece of {asked.name} is gone: {error.strerror or error}") from error
+    still_asked(asked.place.folder, (part.path for part in found))
     return None, found
 
 

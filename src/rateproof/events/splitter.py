@@ -13,6 +13,7 @@ from typing import Any, Final
 from rateproof import __version__, linux
 from rateproof.core import required_native
 from rateproof.errors import CannotWrite
+from rateproof.events.arrow import array_of, memory_of
 from rateproof.events.costs import (
     MOST_PIECES,
     bound,
@@ -28,7 +29,7 @@ from rateproof.events.facts import Facts, RowFile
 from rateproof.events.impossible import refuse_impossible
 from rateproof.events.judged import JUDGED, LONG
 from rateproof.events.log import COLUMNS, EventLog
-from rateproof.events.parquet import array_of, file_writer, require_pyarrow
+from rateproof.events.parquet import file_writer, require_pyarrow
 from rateproof.events.parquet_reader import ParquetLog, opened
 from rateproof.events.pieces import WHERE, Pieces
 from rateproof.events.places import to_write
@@ -295,7 +296,7 @@ class Splitter:
         for groups in several:
             rows, keys = log.read(groups, keys=False), log.keys(groups)
             own = pa.compute.index_in(keys.cast(pa.binary()), known["values"].combine_chunks())
-            of = _numbers(part_of.take(own))
+            of = memory_of(part_of.take(own), "i")
             finer.share_out(rows, keys, of, array_of(pa, rows, WHERE).take)
         found = list[RowFile]()
         again = Splitter(self._place, 1, self.name, memory)
@@ -333,7 +334,6 @@ class Splitter:
         return self._place.folder / f"{self._prefix}{number}.parquet"
 
     def _own(self, rows: EventLog) -> Any:
-        """The keys of rows that have them."""
         pa = self._pa
         codes, words = rows.codes("key")
         known = words[:-1] if words and words[-1] is None else words
@@ -397,7 +397,7 @@ class Splitter:
         if not several:
             return memoryview(parts).cast("i")
         numbers = pa.Array.from_buffers(pa.int32(), len(words), [None, pa.py_buffer(parts)])
-        return _numbers(numbers.take(keys.indices))
+        return memory_of(numbers.take(keys.indices), "i")
 
     def _writer(self, number: int, schema: Any) -> Any:
         if number not in self._writers:
@@ -419,8 +419,3 @@ def _taken(column: tuple[Any, bool], places: Any) -> Any:
     """The values of a column at these places; of one that is the same everywhere, as many of it."""
     values, same = column
     return values.slice(0, len(places)) if same else values.take(places)
-
-
-def _numbers(values: Any) -> memoryview:
-    """The memory of an array of int32 without nulls."""
-    return memoryview(values.buffers()[1]).cast("B").cast("i")[: len(values)]

@@ -11,13 +11,7 @@ _SAMPLES = 32
 
 
 def beginnings(log: ParquetLog, several: Sequence[range], each: int) -> list[int]:
-    """Return when stretches of about so many requests begin; none is cut within an instant.
-
-    Args:
-        log: the requests of one key.
-        several: the row groups that are read at a time.
-        each: requests of a stretch.
-    """
+    """Return when stretches of about so many requests begin; none is cut within an instant."""
     pa, step, sample = require_pyarrow(), max(1, each // _SAMPLES), array("q")
     for groups in several:
         sent = log.column("sent_ns", groups).combine_chunks().sort()

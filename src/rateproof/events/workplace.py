@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path, PosixPath
 from typing import Any, Final
 
-from rateproof.folders import scratch, taken, told
+from rateproof.folders import scratch, taken, writable
 
 ANOTHER: Final = "TMPDIR names another disk"
 
@@ -20,12 +20,7 @@ _DIGEST: Final = 32
 
 
 class Workplace:
-    """A folder for files of a work, with a note once all of them are there.
-
-    Args:
-        folder: the folder.
-        hint: what helps where it is full.
-    """
+    """A folder for files of a work, with a note once all of them are there."""
 
     def __init__(
         self, folder: Path, hint: str = f"{ANOTHER}; with more --memory nothing is written"
@@ -121,7 +116,7 @@ def workplace(identity: str | None) -> Iterator[Workplace]:
         return
     folder = Path(tempfile.gettempdir()) / f"rateproof-{identity[:16]}"
     with ExitStack() as stack:
-        with told(folder):
+        with writable(folder):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
             mine = taken(folder, stack)

@@ -31,8 +31,6 @@ _NOT_BEGUN: Final = "NOT TESTED: stopped before it began"
 
 
 class _Result(NamedTuple):
-    """The result of an endpoint."""
-
     name: str
     code: int
     answer: str
@@ -45,10 +43,6 @@ def run_tests(tests: Sequence[TestSettings], reporters: Sequence[Reporter] = ())
     """Test endpoints one after the other; one that is not there does not keep the others from it.
 
     SIGINT and SIGTERM end the test of one in order, and those after it do not begin.
-
-    Args:
-        tests: the settings of each; all have an end, and a name in the settings file.
-        reporters: what hears of all of them.
 
     Returns:
         That of the worst: 1 one was violated or crashed its server, 69 one was not there, 2 one

@@ -18,8 +18,6 @@ from rateproof.prove import Cause, Verdict
 from rateproof.simulate.summary import Summary
 from rateproof.units import SECOND_NS, counted, format_seconds
 
-__all__ = ["CRASH_ERRORS", "Crash", "Iteration", "run_iteration"]
-
 CRASH_ERRORS = ("refused", "reset", "closed")
 """Error kinds of single requests that count as crashes of the server.
 

@@ -1,11 +1,7 @@
-"""The hunt: one draw after the other against one target, each learning from those before.
+"""The hunt: one draw after the other against one target, each learning from those before."""
 
-What was found is made as short as it gets (`shrinking`), and as bad as it gets (`worst`).
-"""
-
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -26,20 +22,15 @@ from rateproof.hunt.exploration.pace import ALONE, QUICK_NS, SOUNDING, SOUNDING_
 from rateproof.hunt.exploration.sight import Aim, Sight
 from rateproof.hunt.exploration.traffic import CALM, SCHEDULE, Draw, calm, continued, paced
 from rateproof.hunt.iteration import Iteration, has_answer, run_iteration
-from rateproof.hunt.recipe import Phase, Recipe
-from rateproof.hunt.replay import LATE, outcome_of, scheduled, told_if_cut_short
-from rateproof.hunt.report.totals import of_claim
+from rateproof.hunt.recipe import Phase
+from rateproof.hunt.replay import LATE, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig
 from rateproof.hunt.server.nemesis import Stroke, aftermath_ns, plan, witnesses
 from rateproof.hunt.server.watch import Watch
 from rateproof.hunt.settings import TestSettings
-from rateproof.hunt.shrinking.crashes import shrunk_crash
-from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS, CRASH, Reproduction
-from rateproof.hunt.shrinking.violations import shrunk_violations
-from rateproof.hunt.worst.search import Worst, find_worst
+from rateproof.hunt.shrinking.reproduction import CONFIRMATIONS
 from rateproof.output import progress, say
-from rateproof.policy import Quota
-from rateproof.prove import OVER_ADMISSION, VIOLATED
+from rateproof.prove import VIOLATED
 from rateproof.prove.power.weaknesses import FORGETS, WEAKNESSES, WORKERS
 from rateproof.units import SECOND_NS, counted
 
@@ -69,11 +60,6 @@ class Hunt:
         self._draws = 0
         self._tried = 0
         self._last: Draw | None = None
-        self._shrunk: set[str] = set()
-        self._told: set[str] = set()
-        self._recipes: list[Recipe] = []
-        self._sought = set[Quota]()
-        self._worst_left_ns = rig.settings.worst_time_ns
 
     def iterate(self, number: int) -> Iteration:
         """Draw, run and judge an iteration, and learn from it.
@@ -309,60 +295,6 @@ class Hunt:
                 break
         return False
 
-    def reproductions(self, iteration: Iteration) -> list[Reproduction]:
-        """The schedule that was to be run; else the shortest for each new violation or crash.
-
-        Where there is none, or none was to be looked for, the iteration as a whole.
-        """
-        settings, number = self.rig.settings, iteration.draw.iteration
-        if settings.recipe is not None:
-            return [outcome_of(settings.recipe, iteration, self.rig)]
-        found = self._shortest(iteration) if settings.shrink_time_ns else []
-        new = _kinds(iteration, settings) - self._shrunk - self._told
-        new -= {each.kind for each in found}
-        self._told |= new
-        whole = [
-            Reproduction.of(settings, kind, None, complete=None, iterations=number)
-            for kind in sorted(new)
-        ]
-        self._recipes += [
-            each.recipe for each in found if each.recipe and each.kind == OVER_ADMISSION
-        ]
-        return found + whole
-
-    def _shortest(self, iteration: Iteration) -> list[Reproduction]:
-        rig = self.rig
-        until_ns = time.monotonic_ns() + rig.settings.shrink_time_ns
-        found = shrunk_violations(iteration, rig, self._shrunk, until_ns)
-        if iteration.crashes and rig.child is not None and CRASH not in self._shrunk:
-            self._shrunk.add(CRASH)
-            crash = shrunk_crash(iteration, rig, rig.child, until_ns)
-            found += [] if crash is None else [crash]
-        return found
-
-    def worst(self, iteration: Iteration) -> Iterator[Worst]:
-        """Look for the most that each violated quota lets through, once, in the time that is left.
-
-        Those that are violated together share it evenly.
-        """
-        settings = self.rig.settings
-        broken = [
-            quota
-            for quota, one in zip(settings.policy.quotas, iteration.verdict.quotas, strict=False)
-            if one.outcome == VIOLATED and quota not in self._sought and not settings.recipe
-        ]
-        for place, quota in enumerate(broken):
-            began_ns = time.monotonic_ns()
-            share_ns = self._worst_left_ns // (len(broken) - place)
-            if share_ns < SECOND_NS:
-                return
-            self._sought.add(quota)
-            until_ns = began_ns + share_ns
-            worst = find_worst(self.rig, quota, self._recipes, until_ns, iteration.answer_ns)
-            self._worst_left_ns -= time.monotonic_ns() - began_ns
-            if worst is not None:
-                yield worst
-
     def _listens(self) -> bool:
         """Find a server at the target, after some time for one that went away to come back.
 
@@ -379,15 +311,6 @@ class Hunt:
 def _outer(settings: TestSettings) -> list[Attack]:
     """Draws that fill the quotas that others delay, an iteration each; none for a given schedule."""
     return [] if settings.recipe else delayed(settings.policy, settings.outer_time_ns)
-
-
-def _kinds(iteration: Iteration, settings: TestSettings) -> set[str]:
-    """The claims that an iteration violates, and `crash`."""
-    verdict = iteration.verdict
-    kinds = {CRASH} if iteration.crashes else set()
-    if verdict.outcome == VIOLATED:
-        kinds |= {claim for claim in settings.claims if of_claim(verdict, claim) is not None}
-    return kinds
 
 
 def traffic(

@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import whole
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.programs.arrivals import Fixed
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RENAME, ask, compiled, repeat, wait
 from rateproof.simulate.scenario import Group
 from rateproof.units import format_seconds, parse_duration
@@ -70,12 +70,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """One request each of so many identities that nobody has seen, as fast as they are answered.
-
-    Args:
-        at_ns: when the first is sent.
-        identities: how many.
-    """
+    """One request each of so many identities that nobody has seen, as fast as they are answered."""
 
     name: ClassVar[str] = "crowd"
 

@@ -66,13 +66,7 @@ def outcome_of(recipe: Recipe, iteration: Iteration, rig: Rig) -> Reproduction:
 
 
 def told_if_cut_short(recipe: Recipe, iteration: Iteration, *, timely: bool = True) -> Iteration:
-    """The iteration; inconclusive where nothing was found and nobody had sent the recipe.
-
-    Args:
-        recipe: what was to be sent.
-        iteration: what came of it.
-        timely: whether it began in its phase.
-    """
+    """The iteration; inconclusive where nothing was found and nobody had sent the recipe."""
     verdict, ended = iteration.verdict, _ended(recipe, iteration)
     if verdict.outcome == VIOLATED or iteration.crashes or (any(ended) and timely):
         return iteration

@@ -17,6 +17,7 @@ from rateproof.events import listed, open_log_writer, parquet
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.iterations import Hunt, traffic
 from rateproof.hunt.keyring import Keyring
+from rateproof.hunt.pursuit import Pursuit
 from rateproof.hunt.report.reporter import Reporter
 from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import KEPT_LOGS, Console, SummaryFile
@@ -66,14 +67,7 @@ def run_test(
 def tested(
     settings: TestSettings, reporters: Sequence[Reporter], signals: Signals, *, handled: bool
 ) -> Totals:
-    """The totals of a test: see `run_test`.
-
-    Args:
-        settings: what to test, and how.
-        reporters: what hears of it.
-        signals: end it.
-        handled: it has the signals of the process handled meanwhile.
-    """
+    """The totals of a test: see `run_test`."""
     rig = rigged(settings, signals.stop)
     with SummaryFile(settings.out) as summary, ExitStack() as stack:
         if not allow_target(settings.target, yes=settings.yes):
@@ -122,7 +116,6 @@ def rigged(settings: TestSettings, stop: threading.Event) -> Rig:
 
 
 def _first(settings: TestSettings) -> Scenario:
-    """The scenario of the first iteration."""
     first, _ = traffic(settings, 1)
     return settings.scenario(
         first.groups,
@@ -140,7 +133,7 @@ def _iterate_until_done(
     prefix = f"test_log_{datetime.now(UTC):%Y%m%dT%H%M%SZ}{of}"  # no run overwrites another's
     suffix = "parquet" if parquet.available() else "jsonl"
     consistent: deque[Path] = deque()
-    number = 0
+    pursuit, number = Pursuit(settings), 0
     while True:
         iteration = hunt.iterate(number + 1)
         violated = iteration.verdict.outcome == VIOLATED
@@ -157,11 +150,11 @@ def _iterate_until_done(
             totals.keys = hunt.keys_told
             if not is_part:
                 _record(iteration, path, reporters, consistent)
-        for reproduction in hunt.reproductions(iteration):
+        for reproduction in pursuit.reproductions(hunt.rig, iteration):
             totals.reproductions.append(reproduction)
             for reporter in reporters:
                 reporter.found(reproduction, number)
-        for worst in hunt.worst(iteration):
+        for worst in pursuit.worst(hunt.rig, iteration):
             totals.worst.append(worst)
             for reporter in reporters:
                 reporter.found(worst, number)

@@ -9,7 +9,8 @@ from typing import Any, Self
 from rateproof.errors import InvalidArgument, told_by
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.server.nemesis import parse_deeds
-from rateproof.options.declared import DEFAULT_URL, VERBS
+from rateproof.options.declared import VERBS
+from rateproof.options.shared import DEFAULT_URL
 from rateproof.options.sources import Known, Run
 from rateproof.policy import Policy
 from rateproof.prove.terms import CLAIM_SETS
@@ -103,7 +104,6 @@ class TestSettings(Sending):
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe | None:
-    """The schedule to run instead of one that is drawn."""
     if values["schedule"] is None:
         for name in ("connections", "others", "phase"):
             if values[name] is not None:

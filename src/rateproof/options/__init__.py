@@ -4,6 +4,7 @@ Read in this order:
 
     kinds       what a value may be, and `Option`
     forms       the kinds that several options share
+    shared      the options that several verbs share
     verb        a command, with its options
     declared    every verb with its options: the one table
     tables      what the settings file has beside the verbs: limits, endpoints

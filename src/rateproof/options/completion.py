@@ -22,7 +22,6 @@ def completion(shell: str) -> str:
 
 
 def _flags(verb: Verb, option: Option) -> list[str]:
-    """All flags of an option."""
     if option.positional or option.hidden:
         return []
     found = [option.flag, *([f"-{option.short}"] if option.short else [])]

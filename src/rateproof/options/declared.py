@@ -7,41 +7,22 @@ reference pages and the completion of shells all derive from this.
 from dataclasses import replace
 from typing import Final
 
+from rateproof.options import shared
 from rateproof.options.forms import (
-    BODY,
-    FILE,
     FOLDER,
-    HEADER,
     IN_TOML,
     KEY,
     KEY_OF_LOG,
-    KEY_TO_WRITE,
-    KEYS,
-    METHOD,
     NAME,
-    NETWORKS,
     NEW_FILE,
-    ON,
     PATHS,
-    POLICY,
-    PROXIES,
-    QUERY,
     RATE,
     SHARE,
     SIZE,
-    STATUSES,
-    TOLERANCE,
-    URL,
     WINDOWS,
 )
-from rateproof.options.kinds import (
-    Option,
-    choice,
-    duration,
-    flag,
-    text,
-    whole,
-)
+from rateproof.options.kinds import Option, choice, duration, flag, text, whole
+from rateproof.options.shared import DEFAULT_POLICY, DEFAULT_URL
 from rateproof.options.verb import Verb
 from rateproof.registry import names_in
 
@@ -52,136 +33,30 @@ JUDGING: Final = "judging"
 OUTPUT: Final = "output"
 UNDER_TEST: Final = "the server under test"
 
-DEFAULT_POLICY: Final = "5 per 5s"
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
-CLAIMS: Final = ("over-admission", "wrong-rejection", "headers", "limit", "all")
-TRANSPORTS: Final = ("native", "threads")
-_BEHAVIOURS: Final = ", ".join(names_in("rateproof.simulate.behaviours"))
-SETTINGS_FILES: Final = ("rateproof.toml", "pyproject.toml")
-"""Names of a settings file that is found by itself, the one that wins first."""
-SHELLS: Final = ("bash", "zsh", "fish")
-
-_HOUR_NS = 3_600_000_000_000
-_INSTANT = text(form="an instant such as 2030-01-31T12:00:00+01:00", metavar="INSTANT")
-_COUNT = whole(1, 1_000_000)
-_TIMEOUT = duration(1_000_000, _HOUR_NS)
-
-
-_POLICY = Option(
-    "policy", POLICY, "such as '5 per 5s' or '5/s; 1000 per hour'", default=DEFAULT_POLICY
-)
-_KEY = Option(
-    "key", KEY_TO_WRITE, "where identities go: query:NAME, json:NAME, path:2 ...", "query:clientId"
-)
-_REJECTED = Option(
-    "rejected",
-    STATUSES,
-    "status codes by which the limiter says no, such as 403",
-    "429,503",
-    argument="rejected_statuses",
-)
-_JSON = Option("json", flag(), "results as JSON on stdout")
-_JUNIT = Option("junit", NEW_FILE, "the result as JUnit XML")
-_SEED = Option("seed", whole(0, 2**63 - 1), "of every draw", otherwise="random, and printed")
-_DURATION = Option("duration", duration(), "stop after it, such as 5m", otherwise="until stopped")
-_URL = Option("url", URL, "where the requests go", DEFAULT_URL, positional=True)
-_SENDING = (
-    _URL,
-    _KEY,
-    Option(
-        "keys",
-        KEYS,
-        "identities or tokens that the server knows, one a line",
-        otherwise="identities are invented",
-    ),
-    Option("method", METHOD, "of every request, in capital letters", "GET", short="X"),
-    Option("header", HEADER, "one more of every request", key="headers", short="H", many=True),
-    Option("query", QUERY, "one more parameter of the URL, shown nowhere", many=True),
-    Option(
-        "data",
-        BODY,
-        "body of every request",
-        "",
-        otherwise="none",
-        argument="data",
-        key="body",
-        short="d",
-    ),
-    Option("timeout", _TIMEOUT, "for one answer", "10s"),
-    _REJECTED,
-    Option(
-        "max_rate", RATE, "requests a second at most", otherwise="none, but 100 to another machine"
-    ),
-    Option("cacert", FILE, "certificates in PEM to trust instead of the system's", key="ca_file"),
-    Option("insecure", flag(), "accept any certificate", short="k"),
-    Option(
-        "transport", choice(*TRANSPORTS), "what sends", otherwise="native, but client.py: threads"
-    ),
-    Option("yes", flag(), "do not ask before sending to another machine"),
-)
-_JUDGING = (
-    Option(
-        "admitted",
-        STATUSES,
-        "redirects and client errors that lie behind the limiter, such as 401",
-        otherwise="none",
-        argument="admitted_statuses",
-    ),
-    Option("claim", choice(*CLAIMS), "what to judge, limit is the first two", "limit"),
-    Option("count_denied", flag(), "denied requests use up the limit too", argument="denied_count"),
-    Option("tolerance", TOLERANCE, "drift of the clocks", "500ppm", key="tolerance_ppm"),
-    Option(
-        "granularity",
-        duration(0, _HOUR_NS),
-        "step of the server's clock: 1ms for nginx and HAProxy",
-        "0s",
-    ),
-)
-_ADDRESS = (
-    Option("proxies", PROXIES, "trusted: how many, or networks (10.0.0.0/8,unix:)", "0"),
-    Option("proxy_header", text(metavar="NAME"), "what they write", "X-Forwarded-For"),
-    Option("ipv6_prefix", whole(1, 128), "how many bits of an IPv6 address count", "128"),
-)
-_FLOOD_EXEMPT = Option("flood_exempt", NETWORKS, "whose new clients get room without end", "")
-_CONFIG = Option(
-    "config",
-    IN_TOML,
-    "settings file",
-    otherwise=f"{SETTINGS_FILES[0]}, or {SETTINGS_FILES[1]} with [tool.rateproof]",
-)
-_LIMIT = Option("limit", NAME, "what is promised, by its name in FILE", otherwise="the only one")
-_ON = Option(
-    "on",
-    ON,
-    "who does the work: dask (processes on this machine), or a scheduler such as tcp://HOST:8786",
-    otherwise="this process",
-)
-_SENT_ON = replace(_ON, help=f"who sends: {_ON.help.partition(': ')[2]}")
-_FRESH_KEYS = Option("fresh_keys", flag(), "no key was used in the window before the log began")
-_ALLOW_UNTESTED = Option("allow_untested", flag(), "what was not tested does not fail it")
+_BEHAVIOURS = ", ".join(names_in("rateproof.simulate.behaviours"))
 
 _SERVE = Verb(
     "serve",
     "Run a rate-limited Flask server until Ctrl-C.",
     {
         PROMISE: (
-            _POLICY,
-            _LIMIT,
+            shared.POLICY,
+            shared.LIMIT,
             Option("status", choice("503", "429", make=int), "code of a denial", "503"),
             Option("exempt", PATHS, "paths that are not limited, such as /a,/b", ""),
             Option("shadow", flag(), "decide and count, but let everything pass"),
         ),
         "who a client is": (
             replace(
-                _KEY,
+                shared.KEY,
                 kind=KEY,
                 help=f"where an identity is: {KEY.form}",
                 default="query:clientId|header:X-Client-Id|ip",
             ),
-            *_ADDRESS,
+            *shared.ADDRESS,
         ),
         "the server": (
-            replace(_CONFIG, help="settings file, read again on SIGHUP"),
+            replace(shared.CONFIG, help="settings file, read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8080"),
             Option("workers", whole(1, 256), "processes", otherwise="one a core"),
@@ -196,7 +71,7 @@ _SERVE = Verb(
             ),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
             Option("on_full", choice("deny", "admit"), "when it has no room for a client", "deny"),
-            _FLOOD_EXEMPT,
+            shared.FLOOD_EXEMPT,
             Option(
                 "on_error", choice("deny", "admit", "local"), "while it is out of reach", "deny"
             ),
@@ -207,7 +82,7 @@ _SERVE = Verb(
                 "metrics", choice("loopback", "any", "off"), "who may read /metrics", "loopback"
             ),
             Option("access_log", flag(), "a line on stderr for each request"),
-            replace(_JSON, help="where and what it serves as JSON on stdout"),
+            replace(shared.JSON, help="where and what it serves as JSON on stdout"),
         ),
     },
     ("serve --policy '100 per minute' --key header:X-Api-Key", "serve --config server.toml"),
@@ -222,11 +97,11 @@ _SERVICE = Verb(
     {
         PROMISE: (Option("status", whole(400, 599), "code of a denial", "429"),),
         "who a client is": (
-            replace(_ADDRESS[0], kind=whole(0, 100), help="trusted: how many"),
-            *_ADDRESS[1:],
+            replace(shared.ADDRESS[0], kind=whole(0, 100), help="trusted: how many"),
+            *shared.ADDRESS[1:],
         ),
         "the service": (
-            replace(_CONFIG, help="settings file, whose limits are read again on SIGHUP"),
+            replace(shared.CONFIG, help="settings file, whose limits are read again on SIGHUP"),
             Option("host", text(metavar="HOST"), "address to listen on, or unix:PATH", "127.0.0.1"),
             Option("port", whole(0, 65_535), "0 picks a free one", "8090"),
             Option(
@@ -257,9 +132,9 @@ _SERVICE = Verb(
         "the store": (
             Option("store", text(metavar="URL"), "memory:// or shm://NAME", "memory://"),
             Option("capacity", whole(1, 2**26), "clients that it can hold at once", "65536"),
-            _FLOOD_EXEMPT,
+            shared.FLOOD_EXEMPT,
         ),
-        OUTPUT: (replace(_JSON, help="where and what it serves as JSON on stdout"),),
+        OUTPUT: (replace(shared.JSON, help="where and what it serves as JSON on stdout"),),
     },
     (
         "service --config rateproof.toml --store shm://api",
@@ -281,8 +156,8 @@ _SIMULATE = Verb(
                 "in TOML; what is given here wins over it",
                 argument="scenario_file",
             ),
-            Option("clients", _COUNT, "1 to 1000000", otherwise="asked for"),
-            Option("connections", _COUNT, "of each client", otherwise="1"),
+            Option("clients", shared.COUNT, "1 to 1000000", otherwise="asked for"),
+            Option("connections", shared.COUNT, "of each client", otherwise="1"),
             Option(
                 "behaviour",
                 text(form=f"one of {_BEHAVIOURS}", metavar="NAME"),
@@ -292,32 +167,34 @@ _SIMULATE = Verb(
             Option(
                 "rate", RATE, "requests a second of all clients together", argument="rate_per_s"
             ),
-            replace(_SEED, help="of the schedule"),
-            Option("max_connections", _COUNT, "open at once, of all clients together"),
+            replace(shared.SEED, help="of the schedule"),
+            Option("max_connections", shared.COUNT, "open at once, of all clients together"),
             Option("threads", whole(1, 256), "that send natively", otherwise="one a core"),
-            _SENT_ON,
+            shared.SENT_ON,
         ),
         PROMISE: (
             replace(
-                _POLICY, help="what the log notes; attackers aim at its first quota", default=None
+                shared.POLICY,
+                help="what the log notes; attackers aim at its first quota",
+                default=None,
             ),
         ),
         REQUEST: (
-            *_SENDING,
+            *shared.SENDING,
             Option(
                 "connect_timeout",
-                _TIMEOUT,
+                shared.TIMEOUT,
                 "for a connection and its TLS handshake",
                 otherwise="--timeout",
             ),
         ),
-        LENGTH: (_DURATION,),
+        LENGTH: (shared.DURATION,),
         OUTPUT: (
             Option(
                 "log", text(metavar="FILE"), "every request: *.parquet, *.jsonl or -", short="o"
             ),
             Option("plain", flag(), "a line of figures instead of the live view"),
-            _JSON,
+            shared.JSON,
         ),
     },
     (
@@ -332,11 +209,13 @@ _TEST = Verb(
     "test",
     "Test whether a server's limit holds, until stopped.",
     {
-        PROMISE: (_POLICY, _LIMIT),
+        PROMISE: (shared.POLICY, shared.LIMIT),
         REQUEST: (
-            replace(_URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"),
-            *_SENDING[1:],
-            _SENT_ON,
+            replace(
+                shared.URL, default=None, otherwise=f"{DEFAULT_URL}, or there a server of our own"
+            ),
+            *shared.SENDING[1:],
+            shared.SENT_ON,
         ),
         LENGTH: (
             Option(
@@ -345,7 +224,7 @@ _TEST = Verb(
                 "how many, most of 1 to 30 s, longer for long windows",
                 otherwise="until stopped",
             ),
-            _DURATION,
+            shared.DURATION,
             Option(
                 "max_requests",
                 whole(1, 10**9),
@@ -372,12 +251,12 @@ _TEST = Verb(
                 "30s",
             ),
             Option("no_shrink", flag(told=False), "look for no shortest schedule", key="shrink"),
-            _SEED,
+            shared.SEED,
         ),
         JUDGING: (
-            *_JUDGING,
-            replace(_FRESH_KEYS, help="no key of --keys was used in the window before"),
-            _ALLOW_UNTESTED,
+            *shared.JUDGING,
+            replace(shared.FRESH_KEYS, help="no key of --keys was used in the window before"),
+            shared.ALLOW_UNTESTED,
         ),
         "a schedule of your own": (
             Option(
@@ -394,7 +273,7 @@ _TEST = Verb(
             ),
         ),
         UNDER_TEST: (
-            _CONFIG,
+            shared.CONFIG,
             Option(
                 "endpoint",
                 NAME,
@@ -426,8 +305,8 @@ _TEST = Verb(
         ),
         OUTPUT: (
             Option("out", FOLDER, "for test_summary.txt, report, logs", ".", short="o"),
-            _JUNIT,
-            _JSON,
+            shared.JUNIT,
+            shared.JSON,
             Option("verbose", flag(), "all figures of iterations that hold, too", short="v"),
         ),
     },
@@ -439,43 +318,14 @@ _TEST = Verb(
     unfiled="config endpoint schedule connections others phase self no_start json fresh_keys",
 )
 
-_ACCESS_LOGS = (
-    Option(
-        "format",
-        text(form="a format of access logs", metavar="FORMAT"),
-        "a name such as nginx, or the server's log_format or LogFormat",
-        otherwise="as the lines show",
-    ),
-    Option(
-        "longest",
-        duration(1),
-        "how long a request lasts at most, where lines do not say it",
-        otherwise="5s",
-    ),
-    Option("since", _INSTANT, "leave out what was decided before", otherwise="the first line"),
-    Option("until", _INSTANT, "leave out what was decided then or later", otherwise="the last"),
-    Option(
-        "where",
-        text(form="a condition on fields", metavar="CONDITION"),
-        "the requests that the policy counts, such as 'path ~ ^/api/ and method = POST'",
-        otherwise="all",
-    ),
-    *(replace(each, default=None, otherwise=each.default or "") for each in _ADDRESS),
-    Option(
-        "skew",
-        duration(0, _HOUR_NS),
-        "files of other names are of other hosts, whose clocks are at most so far off the limiter's",
-        otherwise="one host",
-    ),
-    Option("skip_bad", flag(), "leave out lines that are not understood, however many"),
-)
-
 _CHECK = Verb(
     "check",
     "Judge an event log, or an access log.",
     {
         PROMISE: (
-            replace(_POLICY, default=None, otherwise=f"what the log names, else {DEFAULT_POLICY}"),
+            replace(
+                shared.POLICY, default=None, otherwise=f"what the log names, else {DEFAULT_POLICY}"
+            ),
         ),
         "the log": (
             Option(
@@ -487,28 +337,28 @@ _CHECK = Verb(
                 required=True,
             ),
             replace(
-                _KEY,
+                shared.KEY,
                 kind=KEY_OF_LOG,
                 help="where the identity is in an access log, or a log of k6 or vegeta",
                 default=None,
                 otherwise="ip, or query:clientId",
             ),
             replace(
-                _REJECTED,
+                shared.REJECTED,
                 help="such as 403: outcomes follow from statuses anew",
                 default=None,
                 otherwise="what the log notes",
             ),
-            _FRESH_KEYS,
+            shared.FRESH_KEYS,
             Option(
                 "memory",
                 SIZE,
                 "beyond which a log is split by key on disk",
                 otherwise="half of what is free",
             ),
-            _ON,
+            shared.ON,
         ),
-        "access logs": _ACCESS_LOGS,
+        "access logs": shared.ACCESS_LOGS,
         "a log that grows": (
             Option("follow", flag(), "judge it as it grows, through rotations, until stopped"),
             Option("fail_fast", flag(), "stop at the first client that violates"),
@@ -521,15 +371,15 @@ _CHECK = Verb(
         ),
         # Evidence has these itself, so nothing holds yet where they are left out.
         JUDGING: (
-            *(replace(each, default=None, otherwise=each.default or "") for each in _JUDGING),
-            _ALLOW_UNTESTED,
+            *(replace(each, default=None, otherwise=each.default or "") for each in shared.JUDGING),
+            shared.ALLOW_UNTESTED,
         ),
         OUTPUT: (
             Option("by_key", flag(), "a line for each key instead"),
             Option("evidence", FOLDER, "where it is written, or FILE.json for one"),
             Option("report", NEW_FILE, "an HTML page; needs jinja2"),
-            _JUNIT,
-            replace(_JSON, help="the verdict as JSON on stdout"),
+            shared.JUNIT,
+            replace(shared.JSON, help="the verdict as JSON on stdout"),
         ),
     },
     (
@@ -551,13 +401,13 @@ _PLAN = Verb(
                 many=True,
                 required=True,
             ),
-            replace(_KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
-            _ON,
+            replace(shared.KEY, kind=KEY_OF_LOG, help="what tells clients apart", default="ip"),
+            shared.ON,
         ),
-        "access logs": _ACCESS_LOGS,
+        "access logs": shared.ACCESS_LOGS,
         "what to try": (
             Option("windows", WINDOWS, "lengths of windows", "1s,10s,1m,1h"),
-            replace(_POLICY, help="what this one would have done", default=None),
+            replace(shared.POLICY, help="what this one would have done", default=None),
             Option(
                 "max_rejected",
                 SHARE,
@@ -567,7 +417,7 @@ _PLAN = Verb(
         OUTPUT: (
             Option("report", NEW_FILE, "an HTML page; needs jinja2"),
             Option("show_keys", flag(), "name clients, not digests of them"),
-            _JSON,
+            shared.JSON,
         ),
     },
     (
@@ -580,12 +430,12 @@ _PROBE = Verb(
     "probe",
     "Infer the policy that a server enforces.",
     {
-        REQUEST: _SENDING,
+        REQUEST: shared.SENDING,
         LENGTH: (
             Option("max_requests", whole(2, 100_000), "in all", "2100"),
             Option("max_time", duration(), "about; no longer window is looked for", "100s"),
         ),
-        OUTPUT: (_CONFIG, _JSON),
+        OUTPUT: (shared.CONFIG, shared.JSON),
     },
     ("probe http://127.0.0.1:5000/login", "probe https://api.test/ --max-requests 100 --json"),
     config=True,
@@ -612,7 +462,7 @@ _STORE = Verb(
             ),
             Option("force", flag(), "remove it even while processes have it open"),
         ),
-        OUTPUT: (_JSON,),
+        OUTPUT: (shared.JSON,),
     },
     ("store ls", "store rm server-8080 --force"),
 )
@@ -620,7 +470,7 @@ _STORE = Verb(
 _DOCTOR = Verb(
     "doctor",
     "Say whether this machine has what a limiter needs.",
-    {OUTPUT: (_JSON,)},
+    {OUTPUT: (shared.JSON,)},
     ("doctor", "doctor --json"),
 )
 
@@ -631,7 +481,7 @@ _COMPLETION = Verb(
         OUTPUT: (
             Option(
                 "shell",
-                choice(*SHELLS, metavar="SHELL"),
+                choice("bash", "zsh", "fish", metavar="SHELL"),
                 "for which",
                 positional=True,
                 required=True,

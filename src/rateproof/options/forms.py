@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -187,10 +188,6 @@ def _shown_parameter(pair: tuple[str, str]) -> str:
     return f"{name}={'@' if value.startswith('@') else ''}{value}"
 
 
-def _shown_keys(keys: KeyFile) -> str:
-    return keys.file
-
-
 def merged(
     pairs: tuple[tuple[str, str], ...], told: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
@@ -200,7 +197,6 @@ def merged(
 
 
 def _codes(text: str) -> list[int]:
-    """Status codes, each once."""
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
         if not re.fullmatch("[1-9][0-9][0-9]", code) or code in codes[:place]:
@@ -256,7 +252,7 @@ KEY_TO_WRITE: Final = text(
 )
 KEYS: Final = replace(
     text(KeyFile.read, form="a text file with one identity or token a line", metavar="FILE"),
-    shown=_shown_keys,
+    shown=attrgetter("file"),
     located="",
 )
 URL: Final = text(

@@ -175,7 +175,6 @@ class Option:
         argument: its name inside the program, if that is not `key`, or `name` and the unit.
         key: its name in TOML and Python, if that is not `name`.
         short: its flag of one letter.
-        metavar: what stands for the value in help, if not what stands for the kind.
         positional: told without a flag.
         many: the flag may be repeated, and the values are gathered.
         required: it must be told.
@@ -192,7 +191,6 @@ class Option:
     argument: str = ""
     key: str = ""
     short: str = ""
-    metavar: str = ""
     positional: bool = False
     many: bool = False
     required: bool = False
@@ -217,7 +215,7 @@ class Option:
     @property
     def placeholder(self) -> str:
         """The word for its value in help; empty for a flag that has none."""
-        text: str = self.metavar or self.kind.metavar
+        text: str = self.kind.metavar
         return text
 
     @property

@@ -111,7 +111,6 @@ class _Scan:
         return path
 
     def _keys(self) -> list[str]:
-        """A dotted key."""
         keys = [_unquote(self._next())]
         while self._word == ".":
             self._at += 1

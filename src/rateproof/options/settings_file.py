@@ -27,10 +27,11 @@ from urllib.parse import urlsplit
 
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import KeySpec
-from rateproof.options.declared import SETTINGS_FILES, VERBS
+from rateproof.options.declared import VERBS
 from rateproof.options.kinds import Option, Section, near
 from rateproof.options.lines import Path as Place
 from rateproof.options.reader import BAD, Reader
+from rateproof.options.shared import SETTINGS_FILES
 from rateproof.options.tables import ENDPOINTS, LIMITS
 from rateproof.options.verb import Verb
 from rateproof.policy import Policy

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rateproof.errors import InvalidArgument, told_by
-from rateproof.options.declared import DEFAULT_URL
 from rateproof.options.forms import merged
+from rateproof.options.shared import DEFAULT_URL
 from rateproof.options.tables import LIMITS
 from rateproof.options.verb import Verb
 from rateproof.output import say

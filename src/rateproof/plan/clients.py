@@ -42,11 +42,7 @@ class Beyond:
 
 
 class Names:
-    """The names of clients as they are shown: digests, others in each process, or the keys.
-
-    Args:
-        plain: show the keys.
-    """
+    """The names of clients as they are shown: digests, others in each process, or the keys."""
 
     def __init__(self, *, plain: bool) -> None:
         self._plain, self._salt = plain, secrets.token_bytes(16)

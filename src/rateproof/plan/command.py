@@ -49,7 +49,7 @@ def plan(arguments: argparse.Namespace) -> int:
     if arguments.policy is not None:
         gates(arguments.policy)  # it can be replayed: known before the work
     if arguments.report is not None:
-        from rateproof.hunt.report import require_jinja
+        from rateproof.hunt.report.page import require_jinja
 
         require_jinja()
     reading = replace(reading_of(arguments), key=arguments.key)

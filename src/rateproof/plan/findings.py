@@ -143,8 +143,9 @@ class Plan:
         yield f"model, no bound: {self.model()}"
         yield ""
         if self.beyond:
-            told = counted(self.all_beyond, "client")
-            yield f"beyond {self.quota}: {told}{self._shown_of()}"
+            shown = len(self.beyond)
+            of = f", of which {shown} are shown" if shown < self.all_beyond else ""
+            yield f"beyond {self.quota}: {counted(self.all_beyond, 'client')}{of}"
             yield from table(
                 [
                     "client",
@@ -176,11 +177,6 @@ class Plan:
             if setting.remark:
                 yield f"  {setting.remark}"
             yield from (f"    {line}" for line in setting.text.splitlines())
-
-    def _shown_of(self) -> str:
-        return (
-            f", of which {len(self.beyond)} are shown" if len(self.beyond) < self.all_beyond else ""
-        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain data."""

@@ -1,6 +1,6 @@
 """The logs of hosts, read by the workers of a cluster, who then work on the parts of their traffic."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from rateproof.cluster import Cluster
-from rateproof.errors import CannotWrite, InvalidArgument, LogError
+from rateproof.errors import InvalidArgument, LogError
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.access_log import name_of, ordered_hosts
+from rateproof.events.access_logs.feeding import begin, chunks
 from rateproof.events.access_logs.rotation import found as found_files
 from rateproof.events.access_logs.rotation import pieces_of
-from rateproof.events.access_logs.scan import begin, chunks
 from rateproof.events.parquet import file_writer, require_pyarrow
 from rateproof.events.places import path_of, to_write
-from rateproof.events.shares import BESIDE, attempt
+from rateproof.events.shares import BESIDE, attempt, run, still_asked
+from rateproof.folders import writable
 from rateproof.output import printable, say
 from rateproof.plan.progress import PlanProgress
 from rateproof.plan.reading import CHUNK, HASHED, Codes, Ends, assumed, columns_of, raw, span_of
@@ -55,14 +56,6 @@ def traffic_on(
 ) -> tuple[Traffic, list[str]]:
     """Have workers read the logs, a host each, and return their traffic: see `read_traffic`.
 
-    Args:
-        cluster: whose workers.
-        names: of files that all of them can read.
-        reading: how.
-        partitions: to read into.
-        progress: notes what is done.
-        folder: for what is handed on, which all of them reach.
-
     Raises:
         InvalidArgument: standard input, or a format has not what is asked for.
         LogError: no access log, or one that is damaged or empty.
@@ -86,7 +79,10 @@ def traffic_on(
     progress.passing(len(partitions.filled()))
     assumptions = dict.fromkeys(chain(*(found[at].assumptions for at in range(len(hosts)))))
     parts = _parts(partitions, folder)
-    elsewhere = partial(_each, cluster, parts, partitions.count)
+
+    def elsewhere(work: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        return run(cluster, partial(work_on, parts, partitions.count, work), [*parts])
+
     return Traffic(partitions, keys, span, requests, progress, elsewhere), assumed([*assumptions])
 
 
@@ -104,7 +100,7 @@ def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog
     scan, files = begin(pieces_of(ordered), name_of(ordered), reading, HASHED)
     said = [scan.introduction]
     with (
-        _writing(folder),
+        writable(folder, BESIDE),
         file_writer()(
             **to_write(path), schema=schema, compression="lz4", write_page_checksum=True
         ) as writer,
@@ -118,16 +114,20 @@ def read_host(ordered: Sequence[str], reading: Reading, folder: Path) -> HostLog
                 for type_, values in zip(types.values(), [raw(chunk.keys), *columns], strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+    still_asked(folder, [path])
     scan.refuse(said.append)
     return HostLog(path, keys, ends, scan.metadata()["assumptions"], said)
 
 
-def work_on(path: Path, count: int, sum_: int, work: Callable[[Any], Any]) -> Any:
+def work_on(
+    parts: dict[int, tuple[Path, int]], count: int, work: Callable[[Any], Any], part: int
+) -> Any:
     """Do something with the traffic of a part.
 
     Raises:
         LogError: its file is damaged or gone.
     """
+    path, sum_ = parts[part]
     with _reading(path):
         rows = path.read_bytes()
     if crc32(rows) != sum_:
@@ -140,22 +140,10 @@ def _parts(partitions: Partitions, folder: Path) -> dict[int, tuple[Path, int]]:
     found = {}
     for part in partitions.filled():
         path, rows = folder / f"{part}.part", partitions.read(part)
-        with _writing(folder):
+        with writable(folder, BESIDE):
             path.write_bytes(rows)
         found[part] = path, crc32(rows)
     return found
-
-
-def _each(
-    cluster: Cluster,
-    parts: dict[int, tuple[Path, int]],
-    count: int,
-    work: Callable[[Any], Any],
-) -> Iterable[tuple[int, Any]]:
-    numbers = [*parts]
-    futures = (cluster.submit(work_on, path, count, sum_, work) for path, sum_ in parts.values())
-    for place, found in cluster.results(futures):
-        yield numbers[place], found
 
 
 def _read(path: Path) -> Iterator[list[bytes]]:
@@ -181,12 +169,3 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         problem = f"{printable(str(path))} was damaged or removed meanwhile"
         raise LogError(f"{problem}: {error.strerror or error}", "plan once more") from error
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        problem = f"cannot write to {printable(str(folder))}: {error.strerror or error}"
-        raise CannotWrite(problem, BESIDE) from error

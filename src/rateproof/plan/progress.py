@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rateproof.events.access_logs.scan import File
+from rateproof.events.access_logs.feeding import File
 
 _PASSES: Final = 2
 _AFTER: Final = 0.5
@@ -14,11 +14,7 @@ _COMPRESSED: Final = {".gz", ".zst"}
 
 
 class PlanProgress:
-    """The work: a log is read, then its parts are passed through a few times.
-
-    Args:
-        paths: the files that are read.
-    """
+    """The work: a log is read, then its parts are passed through a few times."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._sizes = {path: _size(path) for path in paths}

@@ -9,7 +9,8 @@ from rateproof.core import required_native
 from rateproof.errors import LogError
 from rateproof.events.access_logs import Reading
 from rateproof.events.access_logs.access_log import hosts_of
-from rateproof.events.access_logs.scan import LIMITERS_503, UNDECIDED, Chunk, begin, chunks
+from rateproof.events.access_logs.feeding import begin, chunks
+from rateproof.events.access_logs.scan import LIMITERS_503, UNDECIDED, Chunk
 from rateproof.output import say
 from rateproof.plan.progress import PlanProgress
 from rateproof.plan.traffic import Partitions, Span, Traffic

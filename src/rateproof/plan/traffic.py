@@ -13,12 +13,12 @@ from typing import Any, Final, Self, TypeVar
 
 from rateproof.clock import MILLION, Tolerance
 from rateproof.core import required_native
-from rateproof.errors import CannotWrite
-from rateproof.output import printable
+from rateproof.folders import writable
 from rateproof.plan.progress import PlanProgress
 
 _BINS: Final = 4_096
 _THREADS: Final = 2
+_HINT: Final = "parts of a large log go to a temporary folder: TMPDIR names another disk"
 _T = TypeVar("_T")
 
 
@@ -68,15 +68,10 @@ class Partitions:
             CannotWrite: the disk is full.
         """
         parted = required_native("planning").parted(codes, columns, self.count)
-        try:
+        with writable(gettempdir(), _HINT):
             for part, rows in zip(self._parts, parted, strict=True):
                 part.write(rows)
                 part.flush()
-        except OSError as error:
-            raise CannotWrite(
-                f"cannot write to {printable(gettempdir())}: {error.strerror}",
-                "parts of a large log go to a temporary folder: TMPDIR names another disk",
-            ) from error
 
     def filled(self) -> list[int]:
         """Return the numbers of the parts that have requests."""
@@ -91,13 +86,7 @@ class Partitions:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time of a log, in equal bins.
-
-    Args:
-        since_ns: earliest instant of a decision.
-        until_ns: latest.
-        bins: how many.
-    """
+    """The time of a log, in equal bins."""
 
     since_ns: int
     until_ns: int
@@ -173,11 +162,7 @@ class Traffic:
     elsewhere: Callable[[Any], Iterable[tuple[int, Any]]] | None = None
 
     def each_part(self, work: Callable[[Any], _T]) -> Iterable[tuple[int, _T]]:
-        """Do something with the requests of each part, two at a time; the part, and what came of it.
-
-        Args:
-            work: given the native traffic of a part.
-        """
+        """Do something with the requests of each part, two at a time; the part, and what came of it."""
         if self.elsewhere is not None:
             for part, found in self.elsewhere(work):
                 self.progress.passed()

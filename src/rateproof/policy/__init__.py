@@ -7,15 +7,8 @@ Read in this order:
     notation      `Quota` and `Policy`, their text, and the envelope gap(m)
 """
 
-from rateproof.policy.notation import (
-    ALGORITHMS,
-    MAX_LIMIT,
-    Policy,
-    PolicyLike,
-    Quota,
-    policy_of,
-)
-from rateproof.policy.record import Algorithm
+from rateproof.policy.notation import ALGORITHMS, Policy, PolicyLike, Quota, policy_of
+from rateproof.policy.record import MAX_LIMIT, Algorithm
 
 __all__ = [
     "ALGORITHMS",

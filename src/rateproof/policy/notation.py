@@ -22,8 +22,6 @@ from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.registry import modules_in
 from rateproof.units import MAX_DURATION_NS, UNIT_NS, format_duration, unit_ns
 
-__all__ = ["ALGORITHMS", "MAX_LIMIT", "Policy", "PolicyLike", "Quota", "policy_of"]
-
 # As in `limits`: a month is 30 days and a year is 12 such months.
 _CALENDAR_NS = {"month": 30 * UNIT_NS["d"], "year": 360 * UNIT_NS["d"]}
 

@@ -13,10 +13,10 @@ from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.keyfile import KeyFile
 from rateproof.probe.seen import Seen, Steps, decided, volleys, widened
 from rateproof.probe.several import Hit
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.programs.arrivals import Fixed
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, wait, when, while_
 from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.tokens import Tokens

@@ -23,21 +23,23 @@ from rateproof.prove.headers import Headers
 from rateproof.prove.judgement.by_key import judge_keys
 from rateproof.prove.judgement.log import judge
 from rateproof.prove.judgement.verification import verify
+from rateproof.prove.keys import Counts
 from rateproof.prove.power.coverage import Pressing, QuotaVerdict, pressing
 from rateproof.prove.power.pressure import ClosestCall, Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
-from rateproof.prove.terms import ALL_CLAIMS, CLAIMS, HEADERS, OVER_ADMISSION, WRONG_REJECTION
-from rateproof.prove.verdict import (
+from rateproof.prove.terms import (
+    ALL_CLAIMS,
+    CLAIMS,
     CONSISTENT,
+    HEADERS,
     INCONCLUSIVE,
+    OVER_ADMISSION,
     UNTESTED,
     VIOLATED,
+    WRONG_REJECTION,
     Cause,
-    Counts,
-    KeyVerdict,
-    Verdict,
-    combine,
 )
+from rateproof.prove.verdict import KeyVerdict, Verdict, combine
 
 __all__ = [
     "ALL_CLAIMS",

@@ -40,13 +40,6 @@ def explained(
 ) -> Explanation:
     """Explain a key that has several pieces, from the first request to the last.
 
-    Args:
-        pieces: the log.
-        numbers: of the pieces of the key, in order of time.
-        policy: what was promised.
-        tolerance: what clocks may disagree on.
-        judgement: what concerns all keys, with the longest time of the whole log.
-
     Raises:
         LogError: a piece cannot be read.
     """

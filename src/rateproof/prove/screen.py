@@ -225,7 +225,6 @@ def _promised(policy: Policy, tolerance: Tolerance) -> tuple[Any, Any]:
 
 
 def _rejections(judgement: Judgement, tolerance: Tolerance) -> dict[str, Any] | None:
-    """Return how rejections are judged; None if they are not."""
     rules = judgement.rules(tolerance)
     if not rules:
         return None

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from typing import Any, Final, TypeVar
 
-from rateproof.prove.evidence.piece import DRAWING_WIDTH, MOST_EVIDENCE, Evidence
+from rateproof.prove.evidence.drawing import DRAWING_WIDTH
+from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.evidence.wording import key_to_json, readable_key
 from rateproof.prove.headers import Headers, all_headers
 from rateproof.prove.keys import Counts
@@ -21,20 +22,6 @@ from rateproof.prove.power.pressure import ClosestCall, Pressure, closest_of, ha
 from rateproof.prove.power.sensitivity import Sensitivity, better
 from rateproof.prove.terms import CONSISTENT, INCONCLUSIVE, UNTESTED, VIOLATED, Cause
 from rateproof.units import counted
-
-__all__ = [
-    "CONSISTENT",
-    "INCONCLUSIVE",
-    "MOST_EVIDENCE",
-    "UNTESTED",
-    "VIOLATED",
-    "Cause",
-    "Counts",
-    "KeyVerdict",
-    "Verdict",
-    "combine",
-]
-
 
 Q = TypeVar("Q")
 

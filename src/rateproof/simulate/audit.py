@@ -187,13 +187,10 @@ def _late(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
 def _waited(audit: dict[str, Any], tolerance_ns: int) -> list[str]:
     """The same where they waited for a connection: the target was slow, or has too few for the plan."""
     told = _slowest(audit, "connection_wait", audit.get("waited", 0), tolerance_ns)
-    return (
-        [
-            f"{told[0]} waited for a connection, all that max_connections allows were busy ({told[1]}): latencies leave that wait out, response times count it"
-        ]
-        if told
-        else []
-    )
+    if told is None:
+        return []
+    waited = f"{told[0]} waited for a connection, all that max_connections allows were busy"
+    return [f"{waited} ({told[1]}): latencies leave that wait out, response times count it"]
 
 
 def _slowest(

@@ -6,23 +6,9 @@ from typing import Any, ClassVar, Protocol
 from rateproof.events import REJECTED, UNKNOWN
 from rateproof.options.forms import RATE
 from rateproof.policy import Quota
-from rateproof.simulate.programs.program import Plan, Program, Reply, Send
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.timetable import Timetable
 from rateproof.units import MAX_DURATION_NS, SECOND_NS
-
-__all__ = [
-    "FAILURES",
-    "MAX_REQUESTS",
-    "Behaviour",
-    "Plan",
-    "Program",
-    "Reply",
-    "Send",
-    "beyond_window",
-    "describe",
-    "over_limit",
-    "rate_interval_ns",
-]
 
 FAILURES = frozenset({REJECTED, UNKNOWN})
 """The outcomes after which a client may try again."""

@@ -13,10 +13,6 @@ OFF_LOOPBACK_RATE = 100.0
 def allow_target(target: Target, *, yes: bool) -> bool:
     """Make sure that load may be sent: a person is asked where it is another machine.
 
-    Args:
-        target: where the load is meant to go.
-        yes: there is no need to ask.
-
     Returns:
         False when the person at the terminal said no.
 

@@ -48,10 +48,6 @@ def fresh_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _fresh_namespace() -> str:
-    return secrets.token_hex(8)
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """Clients of one behaviour.
@@ -114,10 +110,8 @@ class Client(NamedTuple):
 
     def identity(self, alias: int = 0) -> bytes:
         """The identity that is recorded of its requests under an alias; 0 is its own."""
-        scenario = self.scenario
-        if scenario.tokens is None:
-            return identity_of(scenario.namespace, self.number, alias)
-        return scenario.tokens.names([self.written(alias)])[0]
+        written, tokens = self.written(alias), self.scenario.tokens
+        return written if tokens is None else tokens.names([written])[0]
 
     def written(self, alias: int = 0) -> bytes:
         """The same as it stands in its requests."""
@@ -181,7 +175,7 @@ class Scenario:
     max_rate: float | None = None
     max_requests: int | None = None
     rejected_statuses: frozenset[int] = REJECTED_STATUSES
-    namespace: str = field(default_factory=_fresh_namespace)
+    namespace: str = field(default_factory=lambda: secrets.token_hex(8))
     tokens: Tokens | None = None
     policy: Policy | None = None
     method: str = "GET"

@@ -61,12 +61,7 @@ class Sending:
         return self.data.body
 
     def scenario(self, groups: tuple[Group, ...], **more: Any) -> Scenario:
-        """A run against the target.
-
-        Args:
-            groups: who sends what.
-            more: any other argument of `Scenario`.
-        """
+        """A run against the target."""
         return Scenario(
             target=self.target,
             groups=groups,

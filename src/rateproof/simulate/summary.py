@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
+from rateproof.events import OUTCOMES, Event, EventLog
 from rateproof.simulate.histogram import Histogram
 from rateproof.simulate.tally import COLUMNS, LATENCY, RESPONSE, new_tally
 from rateproof.units import SECOND_NS, counted
 
 PERCENTILES = (50, 90, 99, 100)
-OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
 
 _KINDS = {outcome: kind for kind, outcome in enumerate(OUTCOMES)}
 _NO_KIND = 255  # a word that no event has

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rateproof.core import native
+from rateproof.events.columns import NULL
 from rateproof.simulate.histogram import Histogram
 
 COLUMNS: Final = (
@@ -17,9 +18,6 @@ COLUMNS: Final = (
     "connection",
 )
 """The columns of numbers that a tally reads, in the order in which it takes them."""
-
-NULL: Final = -(2**63)
-"""The value in a column of numbers where there is none."""
 
 LATENCY, RESPONSE = 0, 1
 """Times: from the instant of sending, and from the intended one where that was earlier."""

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.report import Reporter, Subject, Totals
+from rateproof.hunt.report.reporter import Reporter
+from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.text import NAME
+from rateproof.hunt.report.totals import Totals
 from rateproof.prove import INCONCLUSIVE, VIOLATED, Verdict
 
 __all__ = ["Heard"]

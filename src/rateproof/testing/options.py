@@ -66,7 +66,6 @@ def taken() -> "dict[str, Option]":
 
 
 def _read(name: str, option: "Option", value: Any) -> Any:
-    """The value of an option."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument, told_by
     from rateproof.options.kinds import Leaf, Series
@@ -87,7 +86,6 @@ def _read(name: str, option: "Option", value: Any) -> Any:
 
 
 def _told(options: Options) -> dict[str, Any]:
-    """The values of options, by their names inside the program."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
 
@@ -114,9 +112,10 @@ def settings_of_endpoint(
     """The same for an endpoint of the settings file, as `RateproofFixture.assert_endpoint` says."""
     __tracebackhide__ = True
     from rateproof.errors import InvalidArgument
-    from rateproof.options.declared import SETTINGS_FILES, VERBS
+    from rateproof.options.declared import VERBS
     from rateproof.options.forms import merged
     from rateproof.options.settings_file import find_settings
+    from rateproof.options.shared import SETTINGS_FILES
     from rateproof.options.sources import Sources
 
     file = find_settings(root)

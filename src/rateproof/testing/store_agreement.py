@@ -59,7 +59,6 @@ class StoreSuite:
 
     @contextmanager
     def _fresh_name(self) -> Iterator[str]:
-        """A name for a store that is removed in the end."""
         name = f"agreement-{uuid4().hex}"
         try:
             yield name
@@ -222,7 +221,6 @@ class StoreAgreement(StoreSuite):
         _check(seen == expected, f"{quota}:\n  store      {seen}\n  reference  {expected}")
 
     def _seen(self, ruling: Ruling | None) -> str:
-        """A ruling as text, to be read and compared."""
         if ruling is None:
             return ""
         said = "admitted" if ruling.admitted else "denied"

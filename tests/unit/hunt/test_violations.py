@@ -10,7 +10,7 @@ import pytest
 from rateproof import hunt
 from rateproof.events import Event, EventLog
 from rateproof.hunt.iteration import Iteration
-from rateproof.hunt.iterations import Hunt
+from rateproof.hunt.pursuit import Pursuit
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.replay import outcome_of, scheduled, told_if_cut_short
 from rateproof.hunt.rig import Rig
@@ -214,11 +214,15 @@ def test_a_crash_whose_search_was_stopped_gives_what_was_seen(iteration_of, sett
     assert "no time to try it again" in found.describe()
 
 
+def pursued(settings, iteration):
+    return Pursuit(settings).reproductions(Rig(settings, never_sent, stopped()), iteration)
+
+
 def test_what_takes_the_nemesis_is_repeated_with_it_its_seed_and_as_many_iterations(
     iteration_of, settings
 ):
     under_it = iteration_of(9, nemesis=["killed"])
-    (found,) = Hunt(Rig(settings, never_sent, stopped())).reproductions(under_it)
+    (found,) = pursued(settings, under_it)
     assert found.repeat.endswith("--nemesis kill --seed 7 --iterations 3")
     assert found.to_json()["schedule"] is None
     assert "schedule  the iteration as a whole\n" in found.describe()
@@ -230,10 +234,10 @@ def test_without_shrinking_each_kind_of_violation_is_repeated_from_its_seed_once
 ):
     settings = replace(settings, shrink_time_ns=0, nemesis=nemesis)
     crash = Crash(0.1, "server died", at_ns=SECOND)
-    seen = Hunt(Rig(settings, never_sent, threading.Event()))
-    (found,) = seen.reproductions(iteration_of(9))
-    (crashed,) = seen.reproductions(iteration_of(9, crashes=[crash]))
-    assert seen.reproductions(iteration_of(9, crashes=[crash])) == []
+    rig, seen = Rig(settings, never_sent, threading.Event()), Pursuit(settings)
+    (found,) = seen.reproductions(rig, iteration_of(9))
+    (crashed,) = seen.reproductions(rig, iteration_of(9, crashes=[crash]))
+    assert seen.reproductions(rig, iteration_of(9, crashes=[crash])) == []
     assert [found.kind, crashed.kind] == ["over-admission", "crash"]
     deeds = " --nemesis kill" if nemesis else ""
     for each in (found, crashed):
@@ -248,14 +252,14 @@ def test_a_violation_that_no_schedule_can_show_is_repeated_from_its_seed(iterati
     settings = replace(settings, claim="headers", nemesis=())
     seen = iteration_of(5)
     lie = replace(seen.verdict, outcome="violated", reasons=("headers: 1 of 2 were false",))
-    (found,) = Hunt(Rig(settings, never_sent, stopped())).reproductions(replace(seen, verdict=lie))
+    (found,) = pursued(settings, replace(seen, verdict=lie))
     assert found.kind == "headers"
     assert found.repeat.endswith("--timeout 1s --claim headers --seed 7 --iterations 3")
 
 
 def test_what_keeps_its_promise_has_nothing_to_repeat(iteration_of, settings):
     settings = replace(settings, shrink_time_ns=0)
-    assert Hunt(Rig(settings, never_sent, stopped())).reproductions(iteration_of(5)) == []
+    assert pursued(settings, iteration_of(5)) == []
 
 
 def test_a_schedule_under_a_nemesis_is_repeated_with_it(iteration_of, settings):

@@ -10,7 +10,7 @@ import pytest
 from rateproof.clock import Tolerance
 from rateproof.events import Event, EventLog
 from rateproof.hunt import settings as hunt_settings
-from rateproof.hunt.iterations import Hunt
+from rateproof.hunt.pursuit import Pursuit
 from rateproof.hunt.recipe import Phase, Recipe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.rig import Rig
@@ -119,19 +119,19 @@ def test_of_two_quotas_each_has_a_worst_of_its_own(monkeypatch, counters, quota,
 def test_quotas_that_are_violated_together_share_the_time_and_each_is_sought_once(monkeypatch):
     sought = []
     monkeypatch.setattr(
-        "rateproof.hunt.iterations.find_worst",
+        "rateproof.hunt.pursuit.find_worst",
         lambda _, quota, __, until, ___: sought.append((str(quota), until)),
     )
     policy = Policy.parse("5 per 1s; 12 per 4s")
     settings = hunt_settings.TestSettings.told(
         url="http://127.0.0.1:1", policy=policy, worst_time_ns=10 * S
     )
-    hunt = Hunt(Rig(settings, None, threading.Event()))
+    rig, pursuit = Rig(settings, None, threading.Event()), Pursuit(settings)
     quotas = [SimpleNamespace(outcome="violated")] * 2
     iteration = SimpleNamespace(verdict=SimpleNamespace(quotas=quotas), answer_ns=0)
     before = time.monotonic_ns()
     for _ in range(2):
-        assert list(hunt.worst(iteration)) == []
+        assert list(pursuit.worst(rig, iteration)) == []
     assert [name for name, _ in sought] == ["5 per 1s", "12 per 4s"]
     (_, first), (_, second) = sought
     assert first - before == pytest.approx(5 * S, abs=S)

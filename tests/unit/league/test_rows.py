@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 
 import league
+from league import __main__ as command
 from league.installed import APPS
 from league.limiters import ROWS
 from league.row import Place, Truth
 
 PLACE_PORTS = 40001, 40002
+
+
+def test_a_league_in_which_nothing_was_run_is_no_success(monkeypatch, capsys):
+    """A mistyped name would be a pass for nothing, and so would programs that are all missing."""
+    monkeypatch.setattr(command, "prepare", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--only", "Flask", "flsk"])
+    assert "no row has 'flsk' in its name" in capsys.readouterr().err
+    monkeypatch.setattr(command.shutil, "which", lambda _: None)
+    assert command.main(["--only", "nginx"]) == 1
 
 
 def test_names_are_unique_and_fit_into_a_table():

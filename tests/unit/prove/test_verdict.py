@@ -19,7 +19,7 @@ from rateproof.prove import (
     judge,
     judge_keys,
 )
-from rateproof.prove.verdict import MOST_EVIDENCE
+from rateproof.prove.evidence.piece import MOST_EVIDENCE
 
 MS = 1_000_000
 FIVE = Policy.parse("5 per 5s")

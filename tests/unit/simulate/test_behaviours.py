@@ -10,7 +10,7 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN
 from rateproof.policy import Policy
-from rateproof.simulate.behaviour import Behaviour, Reply, Send, describe
+from rateproof.simulate.behaviour import Behaviour, describe
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.behaviours.backoff import Backoff
 from rateproof.simulate.behaviours.boundary import Boundary
@@ -29,6 +29,7 @@ from rateproof.simulate.behaviours.sybil import Sybil
 from rateproof.simulate.behaviours.think import Think
 from rateproof.simulate.behaviours.zipf import Zipf
 from rateproof.simulate.programs import arrivals
+from rateproof.simulate.programs.program import Reply, Send
 from rateproof.simulate.programs.rng import Rng
 
 SECOND = 10**9

@@ -8,7 +8,7 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.keyspec import Part
 from rateproof.policy import Policy
-from rateproof.simulate.behaviour import Behaviour, Reply, Send, rate_interval_ns
+from rateproof.simulate.behaviour import Behaviour, rate_interval_ns
 from rateproof.simulate.behaviours import BEHAVIOURS, make_behaviour
 from rateproof.simulate.behaviours.boundary import Boundary
 from rateproof.simulate.behaviours.burst import Burst
@@ -17,6 +17,7 @@ from rateproof.simulate.behaviours.drip import Drip
 from rateproof.simulate.behaviours.poisson import Poisson
 from rateproof.simulate.behaviours.saturate import Saturate
 from rateproof.simulate.behaviours.think import Think
+from rateproof.simulate.programs.program import Reply, Send
 from rateproof.simulate.scenario import Client, Group, Scenario, fresh_seed
 from rateproof.simulate.target import Target
 

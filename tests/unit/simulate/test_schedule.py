@@ -7,8 +7,8 @@ import pytest
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED
 from rateproof.policy import Policy
-from rateproof.simulate.behaviour import Reply
 from rateproof.simulate.behaviours.schedule import Schedule
+from rateproof.simulate.programs.program import Reply
 from rateproof.simulate.programs.rng import Rng
 
 SECOND = 1_000_000_000

@@ -8,8 +8,6 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/address.rs"]
 mod address;
-#[path = "../../src/decimal.rs"]
-mod decimal;
 #[path = "../../src/definitions.rs"]
 mod definitions;
 #[path = "../../src/key.rs"]

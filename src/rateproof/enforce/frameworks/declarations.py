@@ -194,7 +194,6 @@ class Extension(ABC, Generic[R, D]):
         scope: str | None = None,
         **options: Unpack[LimitOptions[R]],
     ) -> Limit[R]:
-        """A limit; see `limit`."""
         read = without_waiting("policy", policy) if callable(policy) else policy_of(policy)
         given: dict[str, Any] = {"key": None, "cost": 1, "methods": None, **options}
         if callable(given["cost"]):

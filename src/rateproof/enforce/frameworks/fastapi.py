@@ -98,7 +98,6 @@ class FastApiRateLimit(Extension[HTTPConnection, Dependency]):
         app.add_middleware(_Announcing, x_ratelimit=self._x_ratelimit)
 
     def _declare(self, limit: Limit[HTTPConnection]) -> Dependency:
-        """A dependency, such as of a route."""
         if not limit.override:
             raise InvalidArgument("override=False in FastAPI", "all dependencies hold as it is")
         if self._enabled and isinstance(limit.policy, Policy):
@@ -149,7 +148,6 @@ class _Announcing:
 
 
 async def _answer(connection: HTTPConnection, error: Exception) -> Response | None:
-    """The exception handler for `FastApiDenied`."""
     if not isinstance(error, FastApiDenied):
         raise error
     extensions = connection.scope.get("extensions") or {}

@@ -15,10 +15,10 @@ from typing import AnyStr, Final, NamedTuple
 from rateproof.enforce.decision import Decision, QuotaState
 from rateproof.enforce.http.validation import checked_name
 from rateproof.policy import Policy
+from rateproof.units import SECOND_NS
 
 Fields = list[tuple[str, str]]
 
-_SECOND_NS = 1_000_000_000
 _PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 _UNAVAILABLE = 503
 _LONGEST = 256
@@ -253,4 +253,4 @@ def _effective_s(state: QuotaState) -> int:
 
 def _ratio_up(ns: int, by: int = 1) -> int:
     """So many ns, divided, in whole seconds rounded up."""
-    return -(-ns // (by * _SECOND_NS))
+    return -(-ns // (by * SECOND_NS))

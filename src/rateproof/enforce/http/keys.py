@@ -120,7 +120,6 @@ class _Place(NamedTuple):
 
 
 def _places(keyspec: KeySpec) -> list[list[_Place]]:
-    """Places to look, in the order of preference."""
     return [
         [_Place(_label(part), part.name, _READERS[part.kind]) for part in parts]
         for parts in keyspec.alternatives

@@ -69,17 +69,13 @@ def _environ(scope: Scope) -> WSGIEnvironment:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-    for name, value in sorted(scope["headers"], key=_has_underscore):
+    for name, value in sorted(scope["headers"], key=lambda field: b"_" in field[0]):
         variable, text = cgi_variable(name.decode("latin-1")), value.decode("latin-1").strip(" \t")
         if variable not in environ:
             environ[variable] = text
         elif b"_" not in name:
             environ[variable] += ("; " if name == b"cookie" else ",") + text
     return environ
-
-
-def _has_underscore(field: tuple[bytes, bytes]) -> bool:
-    return b"_" in field[0]
 
 
 async def _read(receive: Receive) -> None:

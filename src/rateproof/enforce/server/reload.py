@@ -12,8 +12,8 @@ from rateproof.enforce.server.succession import Succession
 from rateproof.enforce.server.worker import limiter_of
 from rateproof.errors import RateproofError
 from rateproof.output import say
+from rateproof.units import SECOND_NS
 
-_SECOND_NS = 1_000_000_000
 _IDENTITY = frozenset({"key", "proxies", "proxy_header", "ipv6_prefix"})
 
 
@@ -82,7 +82,7 @@ class Reloader:
         if self.over_wsgi and {"proxies", "proxy_header"}.intersection(changed):
             warn_of_names(self._settings)
         for quota, end_ns in self._succession.leaving:
-            seconds = -(-(end_ns - now_ns) // _SECOND_NS)
+            seconds = -(-(end_ns - now_ns) // SECOND_NS)
             say(f"rateproof: {quota} holds beside it for another {seconds} s")
         if lasting:
             say(f"rateproof: only a restart changes {', '.join(lasting)}")
@@ -98,7 +98,7 @@ class Reloader:
 
     def _wait_s(self) -> float | None:
         next_ns = self._succession.next_ns
-        return None if next_ns is None else max(0, next_ns - self._clock.now_ns()) / _SECOND_NS
+        return None if next_ns is None else max(0, next_ns - self._clock.now_ns()) / SECOND_NS
 
 
 def warn_of_names(settings: ServerSettings) -> None:

@@ -29,9 +29,6 @@ class Worker:
     No request that begins after a post is decided by the settings before it;
     one that is being answered meanwhile ends as it began.
 
-    Args:
-        board: where settings are posted; there are some.
-
     Raises:
         StoreError: the store cannot be opened.
         InvalidArgument: Flask is not installed.
@@ -91,7 +88,6 @@ class _AccessLog:
         self._app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
         began_ns, code = time.monotonic_ns(), "-"
 
         def start(

@@ -110,13 +110,7 @@ class PlainStore:
 
 
 class PlainLedger(Tables):
-    """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`.
-
-    Args:
-        store: its lock is held for each decision.
-        quotas: of the tables, in the same order.
-        tables: in the order of the answers.
-    """
+    """The tables of one policy, decided together: several quotas are all or nothing; see `Ledger`."""
 
     def __init__(
         self, store: PlainStore, quotas: Sequence[Quota], tables: Sequence["_Table"]

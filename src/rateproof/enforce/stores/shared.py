@@ -27,13 +27,7 @@ PATIENCE_S = 0.1
 
 
 class NativeStore:
-    """The native core's tables in one place; see `Store`.
-
-    Args:
-        module: `rateproof._native`.
-        name: of `shm://NAME`; None for `memory://`.
-        capacity: of each table.
-    """
+    """The native core's tables in one place; see `Store`."""
 
     local: ClassVar[None] = None
 

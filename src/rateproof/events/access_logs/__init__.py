@@ -9,9 +9,11 @@ To be read in this order:
 5. `where`: which requests the policy counts
 6. `reading`: the settings of a reading; the native scanner, which does the work
 7. `recognition`: the format that first lines show, and the first record in words
-8. `scan`: pieces of files in, chunks of columns out
-9. `rotation`: the files of a log, in the order in which they were written
-10. `access_log`: a whole log, as an `EventLog`
+8. `clients`: codes instead of keys
+9. `scan`: pieces of files in, chunks of columns out
+10. `feeding`: files fed to a scan, one after the other
+11. `rotation`: the files of a log, in the order in which they were written
+12. `access_log`: a whole log, as an `EventLog`
 
 A stamp L is that of the end of a request, cut off to its step g: it ended in [L, L + g). With a
 duration d, cut off to h, it began in [L - d - h, L + g - d); without one it began at most

@@ -2,13 +2,13 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from rateproof.errors import InvalidArgument
+from rateproof.events.access_logs.feeding import File, begin, chunks
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.rotation import found, hosts, in_order, pieces_of
-from rateproof.events.access_logs.scan import UNDECIDED, Chunk, File, Scan, begin, chunks
+from rateproof.events.access_logs.scan import UNDECIDED, Chunk, Scan
 from rateproof.events.log import REJECTED_STATUSES, EventLog
 from rateproof.events.outcomes import outcomes
 from rateproof.output import printable, say
@@ -19,11 +19,6 @@ def read_access_log(pieces: Iterable[bytes], name: str, reading: Reading) -> Eve
 
     Its metadata has the `assumptions` that its intervals rest on, from when until when it has all
     that was decided (`complete_ns`), and under `access_log` what `check` says of its stamps.
-
-    Args:
-        pieces: the bytes of the file, cut anywhere.
-        name: of the file, for messages.
-        reading: how.
 
     Raises:
         InvalidArgument: there is no native core, or the format has not what is asked for.
@@ -71,21 +66,10 @@ def name_of(ordered: Sequence[str]) -> str:
 
 def beside(logs: Sequence[EventLog]) -> EventLog:
     """One log of those of several hosts."""
-    columns: dict[str, Any] = {
-        name: array("q", chain.from_iterable(log.ints(name) for log in logs))
-        for name in ("sent_ns", "received_ns", "status")
-    }
-    for name in ("key", "outcome"):
-        code_of: dict[Any, int] = {}
-        codes = array("i")
-        for log in logs:
-            of, words = log.codes(name)
-            told = [code_of.setdefault(word, len(code_of)) for word in words]
-            codes.extend(map(told.__getitem__, of))
-        columns[name] = codes, list(code_of)
-    rows = len(columns["status"])
-    columns["sequence"] = array("q", range(1, rows + 1))
-    return EventLog.from_columns(columns, rows, together([log.metadata for log in logs]))
+    joined = EventLog(dict(together([log.metadata for log in logs])))
+    for log in logs:
+        joined.extend(log)
+    return joined.with_column("sequence", array("q", range(1, len(joined) + 1)))
 
 
 def together(metadata: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -10,8 +10,9 @@ from typing import Final
 
 from rateproof.errors import LogError
 from rateproof.events.access_logs.access_log import begun, beside, event_log, together
+from rateproof.events.access_logs.feeding import File, chunks
 from rateproof.events.access_logs.reading import Reading
-from rateproof.events.access_logs.scan import Chunk, File, Scan, chunks
+from rateproof.events.access_logs.scan import Chunk, Scan
 from rateproof.events.bounded import BASE, BYTES_A_ROW
 from rateproof.events.log import EventLog
 from rateproof.events.parquet import ParquetWriter

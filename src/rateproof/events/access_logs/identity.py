@@ -41,6 +41,17 @@ class Place:
     read: Read
 
 
+def gathered(places: Sequence[Place]) -> tuple[tuple[int, ...], list[Read]]:
+    """The fields that all of these places need, and for each how it is read from their values."""
+    fields = sorted({at for place in places for at in place.fields})
+
+    def of(place: Place) -> Read:
+        own = [fields.index(at) for at in place.fields]
+        return lambda values: place.read([values[at] for at in own])
+
+    return tuple(fields), list(map(of, places))
+
+
 def unescaped(value: bytes) -> bytes:
     r"""A value without the escapes of nginx, Apache and JSON: `\x22`, `\"`, `\u0022`."""
     if b"\\" not in value:
@@ -189,7 +200,6 @@ def _argument(wanted: str) -> Callable[[bytes, str], bytes]:
 
 
 def _decoded(value: bytes) -> bytes:
-    """A name or a value of a query."""
     return unquote_to_bytes(value.replace(b"+", b" "))
 
 
@@ -223,18 +233,14 @@ def identities(
     Raises:
         InvalidArgument: the format has nothing of the kind.
     """
-    alternatives = [
-        [place_of(part, format_, address, header) for part in parts] for parts in key.alternatives
-    ]
-    fields = sorted({at for parts in alternatives for place in parts for at in place.fields})
-    wanted = [
-        [(place.read, [fields.index(at) for at in place.fields]) for place in parts]
-        for parts in alternatives
-    ]
+    parts = [part for alternative in key.alternatives for part in alternative]
+    fields, reads = gathered([place_of(part, format_, address, header) for part in parts])
+    readers = iter(reads)
+    wanted = [[next(readers) for _ in alternative] for alternative in key.alternatives]
 
     def read(values: Sequence[bytes]) -> bytes:
-        for parts in wanted:
-            found = [of([values[at] for at in places]) for of, places in parts]
+        for alternative in wanted:
+            found = [of(values) for of in alternative]
             if all(found):
                 if len(found) == 1:
                     return found[0]
@@ -242,4 +248,4 @@ def identities(
                 return json.dumps(texts).encode("utf-8", "surrogatepass")
         return b""
 
-    return Place(tuple(fields), read)
+    return Place(fields, read)

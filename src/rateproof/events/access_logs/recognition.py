@@ -34,7 +34,7 @@ def format_of(begun: Sequence[bytes], name: str) -> Format:
     row = object_or_empty(first).keys()
     if "rateproof_log" in row or row >= {*REQUIRED} or importer_of(first, name) is not None:
         problem = f"{name} is no access log, but one of what clients saw"
-        raise LogError(problem, "such a log is checked by itself, not with others")
+        raise LogError(problem, "`rateproof check` judges such a log, by itself")
     raise LogError(
         f"{name} is of no known format: {shown(first)}",
         "--format names one, or gives the server's own: '$remote_addr ...' or '%h ...', or "
@@ -83,7 +83,8 @@ def introduction(format_: Format, begun: Sequence[bytes], reading: Reading) -> s
         known = ("ip", "ip:port", "method", "path", "request", "status", "duration")
         record = [f"{one} {values[one]}" for one in known if values.get(one, "-") not in {"-", ""}]
         between = " to ".join(map(_utc, (found["sent_ns"], found["received_ns"])))
-        return printable(f"{told}; first: {', '.join(record)}, decided {between}")
+        unit = "; hint: are its stamps in another unit?" if between.startswith("1970-") else ""
+        return printable(f"{told}; first: {', '.join(record)}, decided {between}{unit}")
     return printable(told)
 
 

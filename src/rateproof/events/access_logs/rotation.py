@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from filecmp import cmp
 from glob import glob
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
 from rateproof.errors import InvalidArgument, LogError
+from rateproof.events.access_logs.feeding import File, begun_of
 from rateproof.events.access_logs.reading import Reading
 from rateproof.events.access_logs.recognition import first_stamp_ns, format_of
-from rateproof.events.access_logs.scan import File, begun_of
 from rateproof.events.lines import open_lines
 from rateproof.events.places import fitting_elsewhere
 from rateproof.output import printable, say
@@ -68,12 +71,26 @@ def is_pattern(name: str) -> bool:
 
 
 def hosts(paths: Sequence[str]) -> list[list[str]]:
-    """The files of each host: those of one folder and one name, but for what a rotation adds."""
+    """The files of each host: those of one folder and one name, but for what a rotation adds.
+
+    Raises:
+        LogError: two files hold the same.
+    """
     of: dict[tuple[Path, str], list[str]] = {}
     for path in paths:
         name = _ROTATED.sub("", Path(path).name)
         of.setdefault((Path(path).parent, name), []).append(path)
+    _refuse_copies(paths)
     return list(of.values())
+
+
+def _refuse_copies(paths: Sequence[str]) -> None:
+    """Refuse a file that holds the same as another one: its requests would count twice."""
+    for path, other in combinations(paths, 2):
+        with suppress(OSError):  # whoever reads it says so
+            if Path(path).stat().st_size and cmp(path, other, shallow=False):
+                problem = f"{printable(other)} holds the same as {printable(path)}"
+                raise LogError(problem, "the log of each host once")
 
 
 def in_order(paths: Sequence[str], reading: Reading) -> list[str]:

@@ -2,14 +2,14 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from operator import is_
 from typing import Any, Final
 
 from rateproof.core import required_native
 from rateproof.errors import LogError
+from rateproof.events.access_logs.clients import Clients
 from rateproof.events.access_logs.identity import identities
 from rateproof.events.access_logs.reading import CLOCK_LAG_NS, Reading, scanner_of
 from rateproof.events.access_logs.recognition import format_of, introduction, shown
@@ -17,8 +17,6 @@ from rateproof.keyspec import Part
 from rateproof.output import printable, say
 from rateproof.units import format_duration
 
-_TRIED_ON: Final = 50
-_MOST_BEGUN: Final = 5 << 20  # above the longest line
 _JUMP_NS: Final = 29 * 60 * 10**9  # the least by which summer time sets a clock is half an hour
 _MOST_STRANGE: Final = 100  # one line in so many
 _SAMPLED: Final = 1_000
@@ -34,9 +32,6 @@ LIMITERS_503: Final = (
 
 _ROWS: Final = {"sent_ns", "received_ns", "status", "line", "groups", "hashes"}
 _SPLIT: Final = "split the file there, and judge each part by itself"
-
-File = tuple[str, Iterable[bytes]]
-"""The name of a file, for messages, and its bytes in pieces that are cut anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +91,7 @@ class Scan:
         if reading.where is not None:
             fields, self._holds = reading.where.place(self.format, reading.address, reading.header)
             groups.append(fields)
-        self._code_of = {b"": -1}
-        self._new: list[bytes] = []
-        self._nameless = False
-        self._read, self._of = place.read, list[int]()
+        self._clients = Clients(place.read)
         places = [self.format.place(*names) for names in hashed]
         self._hashed = [
             None if at is None else places[:number].count(None) for number, at in enumerate(places)
@@ -150,7 +142,7 @@ class Scan:
             )
         (codes, words), *others = found["groups"]
         keys: Sequence[int] = memoryview(codes).cast("i")
-        of = self._clients(words, keep=keep)
+        of = self._clients.codes(words, keep=keep)
         if of is not None:
             keys = array("i", map(of.__getitem__, keys))
         columns = [
@@ -167,7 +159,7 @@ class Scan:
         kept = self._within(kept, columns[0], columns[1])
         self.rows += len(keys)
         self.counted += len(kept)
-        if self._nameless:
+        if self._clients.nameless:
             asked = len(kept)
             kept = [row for row in kept if keys[row] >= 0]
             self.keyless += asked - len(kept)
@@ -180,7 +172,7 @@ class Scan:
         told = (
             nothing if at is None else hashes[number - at] for number, at in enumerate(self._hashed)
         )
-        return Chunk(sent, received, status, line, keys, self._new, tuple(told))
+        return Chunk(sent, received, status, line, keys, self._clients.new, tuple(told))
 
     def refuse(self, tell: Callable[[str], None] = say) -> None:
         """Say what was left out, or that the log cannot be judged; `tell` tells people.
@@ -206,6 +198,9 @@ class Scan:
             raise LogError(problem, _NONE)
         if self.counted < self.rows:
             tell(f"{self.counted:,} of {self.rows:,} requests are of those asked for")
+        if self.keyless and self.keyless == self.counted:
+            problem = f"{self.name}: none of {self.counted:,} requests has {self.reading.key}"
+            raise LogError(problem, "--key says where the client's identity lies, such as ip")
         if self.keyless:
             left_out = f"{self.keyless:,} of {self.counted:,} requests"
             tell(f"hint: {left_out} have no {self.reading.key}: left out")
@@ -294,28 +289,6 @@ class Scan:
             }
         return metadata
 
-    def _clients(self, words: list[bytes], *, keep: bool) -> list[int] | None:
-        """The codes of clients by those of words, of which these are new; None if they are the same."""
-        told = [self._read(word.split(b"\n")) for word in words]
-        if not keep:
-            self._code_of, self._of, self._nameless = {b"": -1}, [], False
-            if all(told) and all(map(is_, told, words)):
-                self._new = told
-                return None
-        self._new = []
-        self._of += map(self._code, told)
-        same = len(self._of) == len(self._code_of) - 1 and not self._nameless
-        return None if same else self._of
-
-    def _code(self, key: bytes) -> int:
-        """The code of a client; -1 of a request that names none."""
-        self._nameless = self._nameless or not key
-        code = self._code_of.get(key)
-        if code is None:
-            code = self._code_of[key] = len(self._code_of) - 1
-            self._new.append(key)
-        return code
-
     def _note(self, sent: Sequence[int], received: Sequence[int], status: Sequence[int]) -> None:
         """Note what of these rows concerns the log as a whole."""
         if not sent:
@@ -362,81 +335,5 @@ class Scan:
 
 
 def _parts_of(reading: Reading) -> Sequence[Part]:
-    """Parts of a key that the reading asks for beside the key itself."""
     parts = () if reading.where is None else reading.where.parts
     return (*parts, Part("header", reading.header)) if reading.header else parts
-
-
-def begin(
-    files: Iterable[File], name: str, reading: Reading, hashed: Sequence[tuple[str, ...]] = ()
-) -> tuple[Scan, Iterator[File]]:
-    """Begin to read files, one after the other; the scan, and the files with all of their bytes.
-
-    Raises:
-        InvalidArgument: as a scan does.
-        LogError: they are of no known format.
-    """
-    rest = iter(files)
-    begun: list[bytes] = []
-    taken: list[File] = []
-    for file, pieces in rest:
-        head, unread = _head(iter(pieces))
-        taken.append((file, unread))
-        begun = _lines(head)
-        if any(not line.isspace() for line in begun):
-            break
-    else:
-        raise LogError(f"{name} has no events", "a log needs at least one request")
-    return Scan(begun, name, reading, hashed), chain(taken, rest)
-
-
-def begun_of(pieces: Iterator[bytes]) -> list[bytes]:
-    """The first lines of a file, which show its format."""
-    return _lines(_head(pieces)[0])
-
-
-def _lines(head: bytes) -> list[bytes]:
-    return [line + b"\n" for line in head.split(b"\n")[:_TRIED_ON]]
-
-
-def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The beginning of the pieces, and all of them."""
-    head = b""
-    while head.count(b"\n") < _TRIED_ON and len(head) < _MOST_BEGUN:
-        piece = next(pieces, b"")
-        if not piece:
-            break
-        head += piece
-    return head, chain([head], pieces)
-
-
-def chunks(
-    scan: Scan,
-    files: Iterable[File],
-    *,
-    size: int | None = None,
-    rows: int | None = None,
-    keep: bool = False,
-) -> Iterator[Chunk]:
-    """Read files to their end, in chunks; the last may have no rows.
-
-    Args:
-        scan: has begun with them.
-        files: in order.
-        size: the bytes of which a chunk is made, about; None: all.
-        rows: a chunk ends after so many, or some more; None: it does not.
-        keep: see `Scan.take`.
-
-    Raises:
-        LogError: the columns change, or a file cannot be read.
-    """
-    fed = 0
-    for name, pieces in files:
-        for piece in pieces:
-            scan.feed(piece)
-            fed += len(piece)
-            if (size is not None and fed >= size) or (rows is not None and scan.held >= rows):
-                fed = 0
-                yield scan.take(keep=keep)
-        scan.end(name)
-    yield scan.take(keep=keep)

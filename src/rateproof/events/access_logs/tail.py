@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rateproof.errors import LogError
+from rateproof.errors import LogError, readable
 from rateproof.output import printable
 
 ROTATED: Final = "rotated"
@@ -48,11 +48,9 @@ class Tail:
         self.over = False
         """True once standard input has ended."""
         self.rotations = 0
-        try:
+        with readable(self.name):
             self._file = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self._read = b"" if path == "-" else os.pread(self._file, 4, 0)
-        except OSError as error:
-            raise LogError(f"cannot read {self.name}: {error.strerror}") from error
         if self._read.startswith(_COMPRESSED):
             raise LogError(f"{self.name} is compressed", "such a file does not grow: no --follow")
 
@@ -62,14 +60,12 @@ class Tail:
         Raises:
             LogError: the file cannot be read any more.
         """
-        try:
+        with readable(self.name):
             if self._path == "-":
                 return self._of_pipe()
             if self._is_cut_off():
                 return b""
             block = os.read(self._file, _BLOCK)
-        except OSError as error:
-            raise LogError(f"cannot read {self.name}: {error.strerror}") from error
         if block:
             self._at += len(block)
             self._mark = (self._mark + block)[-_MARK:]

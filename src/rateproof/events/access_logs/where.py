@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Self
 
 from rateproof.errors import InvalidArgument
-from rateproof.events.access_logs.identity import Place, place_of
+from rateproof.events.access_logs.identity import gathered, place_of
 from rateproof.events.access_logs.pattern import Format
 from rateproof.keyspec import KeySpec, Part
 
@@ -59,22 +59,14 @@ class Where:
         Raises:
             InvalidArgument: the format has nothing of the kind.
         """
-        places: list[Place] = [place_of(each, format_, address, header) for each in self.parts]
-        fields = sorted({at for place in places for at in place.fields})
-        wanted = [(place.read, [fields.index(at) for at in place.fields]) for place in places]
-
-        def holds(values: Sequence[bytes]) -> bool:
-            return self.test([read([values[at] for at in ats]) for read, ats in wanted])
-
-        return tuple(fields), holds
+        fields, reads = gathered([place_of(each, format_, address, header) for each in self.parts])
+        return fields, lambda values: self.test([read(values) for read in reads])
 
     def __str__(self) -> str:
         return self.text
 
 
 class _Reader:
-    """Reads a condition from left to right."""
-
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
         self.parts: list[Part] = []
@@ -132,7 +124,6 @@ class _Reader:
         return lambda values: (search(values[number]) is not None) is wanted
 
     def _part(self, name: str, begun: int) -> int:
-        """The number of a part that is asked for."""
         text = name if name in _BARE or ":" in name else f"field:{name}"
         try:
             alternatives = KeySpec.to_read(text, of_log=True).alternatives

@@ -52,7 +52,11 @@ def batches(
         LogError: a line that the tool does not write.
     """
     tool = importer.__name__.rpartition(".")[2]
-    metadata = {"imported_from": tool, "clock": "CLOCK_REALTIME"}
+    metadata = {
+        "imported_from": tool,
+        "clock": "CLOCK_REALTIME",
+        "assumptions": [f"nobody set the clock of the machine that {tool} ran on"],
+    }
     events = importer.events(lines, name, DEFAULT_KEY if key is None else key)
     batch = None
     while batch is None or len(batch):

@@ -228,7 +228,6 @@ class _Hand:
         return [races, *map(self._edged, ("opening", family))]
 
     def _edged(self, family: str) -> Attack:
-        """One of a family, at a random distance."""
         if family == "forget":
             return self.forgetting(self.rng.randint(FIRST_OTHERS, 2 * FIRST_OTHERS))
         if family == "tick":

@@ -171,7 +171,6 @@ class Pace:
 
 
 def _gap_ns(quota: Quota) -> int:
-    """The time between two bursts of a client among others."""
     return min(quota.window_ns // 2, _LONGEST_GAP_NS)
 
 

@@ -20,12 +20,7 @@ Aim = tuple[int, Weakness]
 
 
 class Sight:
-    """The weaknesses that a test could have seen, whatever phase windows have.
-
-    Args:
-        policy: what is promised.
-        tolerance: what clocks may disagree on.
-    """
+    """The weaknesses that a test could have seen, whatever phase windows have."""
 
     def __init__(self, policy: Policy, tolerance: Tolerance) -> None:
         self._policy = policy

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from rateproof.hunt.recipe import Recipe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.worst.growth import CONSTANT
+from rateproof.policy.first_hit_window import FIRST_HIT_WINDOW
 from rateproof.policy.fixed_window import FIXED_WINDOW
 from rateproof.policy.token_bucket import TOKEN_BUCKET
 from rateproof.prove import INCONCLUSIVE, OVER_ADMISSION, VIOLATED, WRONG_REJECTION, Evidence
@@ -43,7 +44,8 @@ _WINDOWS: Final = Advice(
     "earlier ones are only estimated, so up to twice the limit passes around the boundary. A sliding "
     "log (in some libraries: moving window) counts the requests of the last window exactly. If twice "
     "the limit for a moment is acceptable, promise and test what the limiter does: "
-    f"--policy '{FIXED_WINDOW.name} 5 per 5s' with your figures.",
+    f"--policy '{FIXED_WINDOW.name} 5 per 5s' with your figures, or '{FIRST_HIT_WINDOW.name} 5 per 5s' "
+    "where a client's first request opens its window (rateproof probe tells which).",
 )
 _BUCKET: Final = Advice(
     "A bucket that refills meanwhile",

@@ -43,10 +43,6 @@ class Findings:
 
     Of the evidence the first piece of each claim is kept, of incidents and iterations the last,
     and the first iterations that were not consistent; of everything else, counts.
-
-    Args:
-        subject: what is tested or judged.
-        totals: of the test, or of the log that was judged.
     """
 
     def __init__(self, subject: Subject, totals: Totals) -> None:

@@ -84,7 +84,6 @@ def _escaped(text: str, more: str = "") -> str:
 
 
 def _summary(subject: Subject, totals: Totals, details: str) -> str:
-    """The Markdown of one test."""
     first, *more = totals.answer
     facts = {
         "endpoint": subject.endpoint or "",
@@ -105,7 +104,6 @@ def _summary(subject: Subject, totals: Totals, details: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is markup."""
     return re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", text)
 
 
@@ -115,7 +113,6 @@ def _fence(text: str, least: int) -> str:
 
 
 def _code(text: str) -> str:
-    """A text as code in a table's cell."""
     text = printable(text)
     ticks = _fence(text, 1)
     edge = " " if "`" in text else ""

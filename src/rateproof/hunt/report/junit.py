@@ -52,13 +52,7 @@ class Case(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """The suite of one endpoint, or of a log.
-
-    Args:
-        subject: what was tested or judged.
-        cases: what came of it.
-        elapsed_s: how long that took.
-    """
+    """The suite of one endpoint, or of a log."""
 
     subject: Subject
     cases: Sequence[Case]

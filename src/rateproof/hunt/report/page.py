@@ -50,9 +50,6 @@ class HtmlReport(Reporter):
     """Writes the page at the begin and at the end, and at most every 10 s between.
 
     Where jinja2 is not installed it says so once and writes nothing.
-
-    Args:
-        folder: where the page goes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,7 +157,6 @@ def rendered(template: str, **told: Any) -> str:
 
 
 def _part(findings: Findings) -> dict[str, Any]:
-    """Everything that is shown of one endpoint."""
     totals, verdict = findings.totals, findings.totals.combined
     fastest, slowest, curves = latency_curves(findings.summary)
     return {

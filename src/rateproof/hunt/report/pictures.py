@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log10
 from typing import Final
 
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, EventLog
+from rateproof.events import OUTCOMES, EventLog
 from rateproof.prove import Evidence
 from rateproof.prove.evidence.drawing import Frame, shown
 from rateproof.prove.evidence.wording import brief
@@ -15,7 +15,6 @@ from rateproof.units import SECOND_NS
 BINS: Final = 120
 """Bins over time at most; when time runs out of them, they merge by twos."""
 
-_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 _FIRST_WIDTH_NS: Final = 10_000_000
 _MOST_BARS: Final = 24
 
@@ -108,7 +107,7 @@ class Rates:
         return max(map(sum, self._columns()), default=0) * SECOND_NS / self.width_ns
 
     def _columns(self) -> list[list[int]]:
-        return [[self.counts[name, place] for name in _OUTCOMES] for place in range(self.used)]
+        return [[self.counts[name, place] for name in OUTCOMES] for place in range(self.used)]
 
     def bars(self) -> list[tuple[str, int, float, float]]:
         """Outcome, number of the bin, bottom and height in percent; the admitted at the bottom."""
@@ -117,7 +116,7 @@ class Rates:
         return [
             (name, place, 100 * sum(column[:at]) / most, 100 * column[at] / most)
             for place, column in enumerate(columns)
-            for at, name in enumerate(_OUTCOMES)
+            for at, name in enumerate(OUTCOMES)
             if column[at]
         ]
 
@@ -132,7 +131,7 @@ class Curve:
 
 def latency_curves(summary: Summary) -> tuple[str, str, list[Curve]]:
     """The curves of all outcomes on one logarithmic axis, behind the names of its ends."""
-    times = {outcome: summary.latencies(outcome) for outcome in _OUTCOMES}
+    times = {outcome: summary.latencies(outcome) for outcome in OUTCOMES}
     seen = {outcome: each for outcome, each in times.items() if each.count}
     low = log10(max(1_000, min((each.min or 0 for each in seen.values()), default=0)))
     high = max(low + 1, log10(max([1, *(each.max or 0 for each in seen.values())])))

@@ -12,15 +12,6 @@ from rateproof.hunt.commands import command_line, started
 _INDENT = "  "
 
 
-def _command() -> str:
-    """The command of this process, without secrets."""
-    return command_line([*started(), *sys.argv[1:]])
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """The facts that every report begins with.
@@ -47,9 +38,9 @@ class Subject:
     endpoint: str | None = None
     own: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    command: str = field(default_factory=_command)
+    command: str = field(default_factory=lambda: command_line([*started(), *sys.argv[1:]]))
     core: str = field(default_factory=active_core)
-    started: str = field(default_factory=_now)
+    started: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
 
     def __str__(self) -> str:
         """The heading of the plain summary."""

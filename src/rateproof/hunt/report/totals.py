@@ -145,24 +145,26 @@ class Totals:
     def combined(self) -> Verdict:
         """On everything together; not consistent if known attacks were not tried, or came too spread out."""
         found = self._combined.allowing_untested() if self.allow_untested else self._combined
-        return self._whole(found) if OVER_ADMISSION in self.claims else found
+        return self._whole(found, self.unseen if OVER_ADMISSION in self.claims else "")
 
     def of_claim(self, claim: str) -> Verdict | None:
         """The same on one claim; None where another one decided every iteration."""
         found = self.claims[claim]
-        return self._whole(found) if found is not None and claim == OVER_ADMISSION else found
+        unseen = self.unseen if claim == OVER_ADMISSION else ""
+        return None if found is None else self._whole(found, unseen)
 
-    def _whole(self, found: Verdict) -> Verdict:
-        """A verdict on over-admission with the doubts that no single iteration has."""
+    def _whole(self, found: Verdict, unseen: str) -> Verdict:
+        """A verdict with the doubts that no single iteration has."""
         if found.outcome != CONSISTENT and found.causes != (Cause.UNTESTED,):
             return found
-        if self.unseen:
-            return found.doubted(self.unseen, Cause.TOO_COARSE)
+        if unseen:
+            return found.doubted(unseen, Cause.TOO_COARSE)
         if self.untried and not self.allow_untested:
             names = [one.quota for one in found.quotas if one.outcome == UNTESTED]
             kept = [plain_quota(one.quota) for one in found.quotas if one.outcome == CONSISTENT]
             missing = ", ".join([*map(plain_quota, names), *self.untried])
-            why = f"{NOT_TESTED}: {missing}; {' and '.join(kept)} held until the test ended (hint: {self.remedy}, or --allow-untested)"
+            held = " and ".join(kept) or "what was claimed"
+            why = f"{NOT_TESTED}: {missing}; {held} held until the test ended (hint: {self.remedy}, or --allow-untested)"
             return found.doubted(why, Cause.UNTESTED, first=True)
         return found
 
@@ -208,13 +210,13 @@ class Totals:
             return (f"{UNREACHABLE}: {self.absent}",)
         if self.failed is not None and self.verdict != VIOLATED:
             return (f"INCONCLUSIVE: the test did not end in order: {self.failed}",)
+        if self.verdict == CONSISTENT and self.untried:
+            outcome, told = first.split(":", 1)
+            tried = "as far as tried)"
+            outcome = f"{outcome[:-1]}, {tried}" if rest else f"{outcome} ({tried}"
+            first = f"{outcome}:{told}"
+            rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
         if self.verdict == CONSISTENT and OVER_ADMISSION in self.claims:
-            if self.untried:
-                outcome, told = first.split(":", 1)
-                tried = "as far as tried)"
-                outcome = f"{outcome[:-1]}, {tried}" if rest else f"{outcome} ({tried}"
-                first = f"{outcome}:{told}"
-                rest.append(f"{NOT_TESTED}: {', '.join(self.untried)}: the test ended before")
             held = (one.quota for one in self.combined.quotas if one.outcome == CONSISTENT)
             windows = [quota.window_ns for text in held for quota in Policy.parse(text).quotas]
             far = " and ".join(spaced(ns) for ns in windows if ns in self.unwaited)

@@ -59,14 +59,7 @@ class ChildServer:
 
     @classmethod
     def ours(cls, target: Target, policy: Policy, key: KeySpec, workers: int = 2) -> Self:
-        """`rateproof serve`, with one worker where there is no native core to share counts.
-
-        Args:
-            target: where it is to listen.
-            policy: what it is to enforce.
-            key: where it is to read a client's identity.
-            workers: how many processes it is to use.
-        """
+        """`rateproof serve`, with one worker where there is no native core to share counts."""
         workers = 1 if active_core() == "python" else workers
         command = [
             *(sys.executable, "-m", "rateproof", "serve"),
@@ -103,9 +96,6 @@ class ChildServer:
 
     def start(self, stop: threading.Event | None = None) -> None:
         """Start it and wait until it accepts connections.
-
-        Args:
-            stop: ends it, and the wait, when it is set.
 
         Raises:
             KeyboardInterrupt: it was stopped before it accepted any.
@@ -234,7 +224,6 @@ class ChildServer:
 
 
 def _ending(code: int) -> str:
-    """Say how a process ended."""
     return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
 
 

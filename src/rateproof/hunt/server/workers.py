@@ -58,9 +58,6 @@ class Workers:
 
     A main process that only starts workers (gunicorn's, nginx's) listens too,
     but is none of them. A server of one process is its own only worker.
-
-    Args:
-        port: where the server listens.
     """
 
     def __init__(self, port: int) -> None:
@@ -72,11 +69,7 @@ class Workers:
         self._listeners: set[int] = set()
 
     def look(self, leader: int) -> list[WorkerProcess]:
-        """Those that live now, the longest known first.
-
-        Args:
-            leader: process id of the server's first process.
-        """
+        """Those that live now, the longest known first; `leader` is the id of the first process."""
         with suppress(OSError, ValueError):  # a process that ends while it is looked at
             found = self._found(leader)
             for pid in self._known.keys() - found:

@@ -93,10 +93,6 @@ def suspects(log: EventLog, until_ns: int) -> Iterator[Recipe]:
     """Recipes that may have crashed the server: the busiest clients each, then all as one.
 
     The more is sent together, the more is in flight at once.
-
-    Args:
-        log: of the iteration.
-        until_ns: when the crash was noticed.
     """
     columns = map(log.column, ("key", "sent_ns", "connection"))
     rows = [row for row in zip(*columns, strict=True) if row[1] <= until_ns]

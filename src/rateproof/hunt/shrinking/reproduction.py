@@ -25,12 +25,7 @@ _BY_CHANCE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """A count of the tries in which a recipe did what it was tried for.
-
-    Args:
-        reproduced: in how many tries.
-        tries: how many there were.
-    """
+    """A count of the tries in which a recipe did what it was tried for."""
 
     reproduced: int
     tries: int
@@ -46,7 +41,6 @@ class Tries:
         return self.reproduced == self.tries > 0
 
     def __add__(self, other: "Tries") -> "Tries":
-        """Both together."""
         return Tries(self.reproduced + other.reproduced, self.tries + other.tries)
 
     def rarer(self, other: "Tries") -> bool:

@@ -160,7 +160,6 @@ def book(policy: Policy, window_ns: int, least: int) -> list[Recipe]:
 
 
 def _first(count: int, recipe: Recipe) -> Recipe:
-    """No more than so many requests of a recipe, the first."""
     steps = []
     for at_ns, requests in recipe.schedule.steps:
         if count > 0:

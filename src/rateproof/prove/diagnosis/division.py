@@ -71,7 +71,6 @@ def _per_connection(keys: Sequence[_Lanes], quota: Pressure) -> list[Hypothesis]
 
 
 def _several(keys: Sequence[_Lanes], quota: Pressure, since_ns: int | None) -> list[Hypothesis]:
-    """Tell whether there are several counters, and at least how many."""
     bursts = [burst for lanes in keys if (burst := _burst(lanes.key, quota, since_ns))]
     if len(bursts) < _LEAST_BURSTS or _common_phase(bursts, quota.window_ns):
         return []

@@ -43,7 +43,6 @@ def statuses(log: EventLog) -> frozenset[int | None]:
 
 
 def _answers(log: EventLog) -> Counter[int | None]:
-    """Return how often each status was answered, by status."""
     tally: Counter[int | None] = Counter()
     for of, found in sorted(answers(log).items(), key=lambda one: one[0].status or 0):
         tally[of.status] += found.times
@@ -97,7 +96,8 @@ def why_nothing_admitted(log: EventLog) -> str:
             errors.update({of.error: found.times} if of.error else {})
         kind = errors.most_common(1)[0][0] if errors else ""
         told = f" ({_tally(errors)})" if errors else ""
-        return f"no request was answered{told}" + _behind(UNANSWERED.get(kind))
+        why = f": {UNANSWERED[kind]}" if kind in UNANSWERED else ""
+        return f"no request was answered{told}{why}"
     if failing_throughout(log):
         return (
             "every answer was 503, without a mark of a limiter (Retry-After, RateLimit): "
@@ -150,10 +150,6 @@ def _of(wanted: Collection[int], log: EventLog) -> Counter[int]:
 
 def _if_behind(doubted: Collection[int]) -> str:
     return f"if that is what lies behind the limiter: --admitted {listed(doubted)}"
-
-
-def _behind(why: str | None) -> str:
-    return "" if why is None else f": {why}"
 
 
 def _named(status: int | None) -> str:

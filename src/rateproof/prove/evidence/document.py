@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeGuard
 from rateproof import __version__
 from rateproof.clock import Tolerance
 from rateproof.errors import InvalidArgument, LogError
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog, declines, listed
+from rateproof.events import ADMITTED, OUTCOMES, UNKNOWN, Event, EventLog, declines, listed
 from rateproof.policy import Policy, Quota
 from rateproof.prove.evidence.piece import Evidence
 from rateproof.prove.evidence.wording import spaced
@@ -36,7 +36,6 @@ _SOURCE: Final = (
 )
 """The part of a log's metadata that says how it came about."""
 
-_OUTCOMES: Final = (ADMITTED, REJECTED, UNKNOWN)
 _MOST: Final = 2**62
 
 
@@ -271,7 +270,7 @@ class _Fields:
 
 
 def _event(fields: _Fields, key: bytes) -> Event:
-    outcome = fields.one_of("outcome", _OUTCOMES)
+    outcome = fields.one_of("outcome", OUTCOMES)
     sent_ns, received_ns = fields.whole("sent_ns"), fields.maybe_whole("received_ns")
     if received_ns is None and outcome != UNKNOWN:
         raise fields.wrong("received_ns", f"a time, for the request was {outcome}")

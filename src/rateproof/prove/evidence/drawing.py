@@ -318,7 +318,6 @@ def _row(frame: Frame, event: Witness, y: int) -> list[str]:
 
 
 def _legend(rows: Sequence[Witness | None], y: int) -> list[str]:
-    """The colours that occur."""
     parts = []
     x = _LEFT
     for outcome in ("admitted", "rejected", "unknown"):

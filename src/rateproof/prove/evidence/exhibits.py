@@ -86,7 +86,6 @@ class Exhibits:
 
     @cached_property
     def _numbered(self) -> bool:
-        """Tell whether the rows have numbers of their own."""
         if isinstance(self.log, Pieces):
             return self.log.numbered
         same = self.log.same("sequence")
@@ -96,7 +95,6 @@ class Exhibits:
 
     @cached_property
     def _runs(self) -> bool:
-        """Tell whether there are several runs."""
         if self.log.same("run") is not None:
             return False
         runs = self.log.ints("run")

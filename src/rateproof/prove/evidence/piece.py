@@ -4,11 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rateproof.policy import Policy
-from rateproof.prove.evidence.drawing import DRAWING_WIDTH, Drawing, Witness
+from rateproof.prove.evidence.drawing import Drawing, Witness
 from rateproof.prove.evidence.wording import key_to_json, names, readable_key, seconds, spaced
 from rateproof.prove.terms import WRONG_REJECTION
-
-__all__ = ["DRAWING_WIDTH", "MOST_EVIDENCE", "Evidence"]
 
 MOST_EVIDENCE: Final = 16
 """Pieces of evidence in a verdict; the reasons say of how many."""

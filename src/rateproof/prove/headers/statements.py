@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from rateproof.clock import Tolerance
+from rateproof.units import SECOND_NS
 
 RULES: Final = (
     "retry-after-too-short",
@@ -15,9 +16,6 @@ RULES: Final = (
     "remaining-too-low",
 )
 """Faults of a statement, in the order in which they are looked for."""
-
-
-_SECOND_NS = 1_000_000_000
 
 
 class Told(NamedTuple):
@@ -49,7 +47,7 @@ class Terms:
 
     def at_least_ns(self, said_ns: int) -> int:
         """Return how long that many rounded-up seconds of the limiter's clock last at least."""
-        short_ns = max(0, said_ns - _SECOND_NS)
+        short_ns = max(0, said_ns - SECOND_NS)
         lasts_ns = short_ns * (1_000_000 - self.tolerance.ppm) // 1_000_000
         return max(0, lasts_ns - self.tolerance.granularity_ns)
 

@@ -15,9 +15,18 @@ from rateproof.prove.power.coverage import QuotaVerdict, coverage, pressing
 from rateproof.prove.power.doubts import Doubts, causes_of, left_out
 from rateproof.prove.power.pressure import Figures, of_few, unpressed
 from rateproof.prove.power.sensitivity import unseen
-from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
+from rateproof.prove.terms import (
+    CLAIMS,
+    CONSISTENT,
+    HEADERS,
+    INCONCLUSIVE,
+    OVER_ADMISSION,
+    VIOLATED,
+    Cause,
+    checked,
+)
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
-from rateproof.prove.verdict import CONSISTENT, INCONCLUSIVE, VIOLATED, Cause, KeyVerdict, Verdict
+from rateproof.prove.verdict import KeyVerdict, Verdict
 
 _LEAST_BUDGET = 10_000
 

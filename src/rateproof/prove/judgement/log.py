@@ -12,9 +12,17 @@ from rateproof.prove.judgement.runs import by_run, in_run, together
 from rateproof.prove.keys import Counts, taken_for_fresh
 from rateproof.prove.pieces import survey_of_pieces
 from rateproof.prove.power.doubts import headers_apart
-from rateproof.prove.terms import CLAIMS, HEADERS, OVER_ADMISSION, checked
+from rateproof.prove.terms import (
+    CLAIMS,
+    HEADERS,
+    INCONCLUSIVE,
+    OVER_ADMISSION,
+    VIOLATED,
+    Cause,
+    checked,
+)
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
-from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Cause, Verdict
+from rateproof.prove.verdict import Verdict
 
 
 def judge(

@@ -10,7 +10,7 @@ from rateproof.prove.diagnosis.division import divided
 from rateproof.prove.diagnosis.hypotheses import Hypothesis
 from rateproof.prove.diagnosis.statuses import if_rejected, oddly_admitted, perhaps_rejected
 from rateproof.prove.evidence.document import matters_ns
-from rateproof.prove.evidence.piece import Evidence
+from rateproof.prove.evidence.piece import MOST_EVIDENCE, Evidence
 from rateproof.prove.evidence.wording import plain_quota, spaced
 from rateproof.prove.keys import requests_missing
 from rateproof.prove.over_admission.gaps import Stair
@@ -20,16 +20,17 @@ from rateproof.prove.power.doubts import Doubts, causes_of, left_out
 from rateproof.prove.power.pressure import Pressure
 from rateproof.prove.power.sensitivity import Sensitivity
 from rateproof.prove.screen import Suspect
-from rateproof.prove.terms import OVER_ADMISSION, TRIED_PASTS, WRONG_REJECTION
-from rateproof.prove.trial import Trial
-from rateproof.prove.verdict import (
+from rateproof.prove.terms import (
     CONSISTENT,
     INCONCLUSIVE,
-    MOST_EVIDENCE,
+    OVER_ADMISSION,
+    TRIED_PASTS,
     VIOLATED,
+    WRONG_REJECTION,
     Cause,
-    Verdict,
 )
+from rateproof.prove.trial import Trial
+from rateproof.prove.verdict import Verdict
 
 
 def verdict_of(

@@ -5,9 +5,9 @@ from typing import Final
 
 from rateproof.prove.evidence.document import Document
 from rateproof.prove.power.doubts import Doubts
-from rateproof.prove.terms import OVER_ADMISSION, Cause
+from rateproof.prove.terms import INCONCLUSIVE, OVER_ADMISSION, VIOLATED, Cause
 from rateproof.prove.trial import DEFAULT_BUDGET, Trial
-from rateproof.prove.verdict import INCONCLUSIVE, VIOLATED, Verdict
+from rateproof.prove.verdict import Verdict
 
 _INCOMPLETE: Final = (
     "these requests do not show it: a rejection is wrong only if nothing else used up the quota, and "

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rateproof.errors import InvalidArgument
-from rateproof.simulate.behaviour import FAILURES, Program
+from rateproof.simulate.behaviour import FAILURES
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, check_parameters, count, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.units import SECOND_NS
 
 

@@ -5,9 +5,10 @@ from typing import ClassVar, Self
 
 from rateproof.errors import InvalidArgument
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import MAX_REQUESTS, Program
+from rateproof.simulate.behaviour import MAX_REQUESTS
 from rateproof.simulate.programs.arrivals import MAX_INTERVAL_NS, Fixed, Uniform
 from rateproof.simulate.programs.parameters import check_parameters, count, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS, format_duration
 

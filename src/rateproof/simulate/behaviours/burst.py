@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, beyond_window, over_limit, rate_interval_ns
+from rateproof.simulate.behaviour import beyond_window, over_limit, rate_interval_ns
 from rateproof.simulate.programs.arrivals import Fixed, Uniform
 from rateproof.simulate.programs.parameters import Checked, count, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 

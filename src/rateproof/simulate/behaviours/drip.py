@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait
 from rateproof.units import SECOND_NS
 

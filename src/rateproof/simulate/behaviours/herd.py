@@ -5,10 +5,11 @@ from typing import ClassVar, Self
 
 from rateproof.events import ADMITTED, REJECTED
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, over_limit
+from rateproof.simulate.behaviour import over_limit
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, count, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.units import SECOND_NS
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rateproof.events import REJECTED
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, honour, wait, when
 from rateproof.units import SECOND_NS
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program, beyond_window, rate_interval_ns
+from rateproof.simulate.behaviour import beyond_window, rate_interval_ns
 from rateproof.simulate.behaviours.burst import Burst
 from rateproof.simulate.programs.parameters import Checked, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.units import SECOND_NS
 
 

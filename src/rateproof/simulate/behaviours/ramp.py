@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 from rateproof.errors import InvalidArgument
 from rateproof.options.kinds import number
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import RATE_SCALE
 from rateproof.simulate.programs.parameters import check_parameters, duration, of_kind
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import ask, compiled, forever, ramp_on
 from rateproof.units import SECOND_NS
 

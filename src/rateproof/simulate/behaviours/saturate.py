@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rateproof.events import UNKNOWN
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import Checked, duration
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, forever, wait, when
 
 

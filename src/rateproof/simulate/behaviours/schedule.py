@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import MAX_REQUESTS, Program
+from rateproof.simulate.behaviour import MAX_REQUESTS
 from rateproof.simulate.behaviours.boundary import DEFAULT_EDGES
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.parameters import TIMETABLE, check_parameters
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import Step, ask, compiled, share_out, wait
 from rateproof.simulate.programs.timetable import Timed, Timetable
 

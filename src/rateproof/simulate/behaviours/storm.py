@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from rateproof.simulate.behaviour import FAILURES, Program
+from rateproof.simulate.behaviour import FAILURES
 from rateproof.simulate.programs import steps
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
+from rateproof.simulate.programs.program import Program
 from rateproof.units import SECOND_NS
 
 

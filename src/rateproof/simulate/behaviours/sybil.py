@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rateproof.policy import Quota
-from rateproof.simulate.behaviour import MAX_REQUESTS, Program
+from rateproof.simulate.behaviour import MAX_REQUESTS
 from rateproof.simulate.programs.arrivals import Exponential, Interval
 from rateproof.simulate.programs.parameters import INTERVAL, Checked, count
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RENAME, RESUME, ask, compiled, forever, repeat, wait
 from rateproof.units import SECOND_NS
 

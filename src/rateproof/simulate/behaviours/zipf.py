@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rateproof.options.kinds import number
-from rateproof.simulate.behaviour import Program
 from rateproof.simulate.programs.arrivals import Exponential
 from rateproof.simulate.programs.parameters import Checked, count, duration, of_kind
+from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import ask, compiled, forever, pick, wait
 from rateproof.units import SECOND_NS
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from rateproof.events import ADMITTED, REJECTED, EventLog
+from rateproof.events.columns import NULL
 from rateproof.simulate.summary import Summary
-from rateproof.simulate.tally import NULL
 from rateproof.units import SECOND_NS
 
 _RECENT = 1_000

@@ -27,8 +27,6 @@ from rateproof.simulate.summary import Summary
 from rateproof.simulate.target import Target
 from rateproof.simulate.transports import sender
 
-__all__ = ["ClientSettings", "can_view", "run_client"]
-
 DEFAULT_CLIENTS = 10
 
 DRAINING = (
@@ -252,14 +250,7 @@ class _LiveLine(ExitStack):
 def _watch_line(
     figures: Figures, control: Control, attention: Attention, scenario: Scenario
 ) -> None:
-    """Show a run until it is over, and do what the person says.
-
-    Args:
-        figures: of the run.
-        control: of the run.
-        attention: entered, with the keys that are bound.
-        scenario: that is run; said first.
-    """
+    """Show a run until it is over, and do what the person says."""
     if figures.finished:
         return
     with _LiveLine() as line:

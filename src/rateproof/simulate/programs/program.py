@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rateproof.errors import InvalidArgument
-from rateproof.events import ADMITTED, REJECTED, UNKNOWN
+from rateproof.events import ADMITTED, OUTCOMES
 from rateproof.simulate.programs.arrivals import (
     Exponential,
     Fixed,
@@ -26,9 +26,6 @@ from rateproof.simulate.programs.rng import Rng
 
 COUNTERS = 4
 """So deep may loops with a count be nested."""
-
-OUTCOMES = (ADMITTED, REJECTED, UNKNOWN)
-"""The outcomes by code: bit 1 << code in the mask of `Op.UNLESS`."""
 
 NEVER_NS = 2**62
 """Instants beyond are cut to this, 146 years: no sum overflows 64 bits."""
@@ -108,7 +105,7 @@ class Op(IntEnum):
     JUMP = 13
     """Go to a."""
     UNLESS = 14
-    """Go to a unless the last outcome is in the mask b; before any answer it is admitted."""
+    """Go to a unless b has bit 1 << i, OUTCOMES[i] the last outcome; at first it is admitted."""
     COUNT = 15
     """Counter a = b."""
     LOOP = 16

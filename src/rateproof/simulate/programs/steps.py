@@ -8,11 +8,11 @@ from dataclasses import astuple
 from itertools import chain
 
 from rateproof.errors import InvalidArgument
+from rateproof.events import OUTCOMES
 from rateproof.simulate.programs.arrivals import Exponential, Fixed, Interval, LogNormal, Uniform
 from rateproof.simulate.programs.program import (
     COUNTERS,
     JUMPS,
-    OUTCOMES,
     Instruction,
     Op,
     Program,

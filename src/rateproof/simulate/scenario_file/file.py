@@ -11,6 +11,7 @@ from rateproof.options.declared import VERBS
 from rateproof.options.forms import merged
 from rateproof.options.kinds import Option, Section, Series
 from rateproof.options.reader import BAD, Reader
+from rateproof.options.shared import DEFAULT_URL
 from rateproof.simulate.identities import check_place
 from rateproof.simulate.request import check_headers
 from rateproof.simulate.scenario import CLIENTS as COUNT
@@ -19,8 +20,6 @@ from rateproof.simulate.scenario_file.groups import CLIENTS, GroupPlan
 from rateproof.simulate.target import Target, check_trust
 from rateproof.simulate.tokens import Tokens
 from rateproof.units import counted
-
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 _GUIDE = "the format: docs/simulate/scenarios.md, and scenario.schema.json for editors"
 _GROUP_FLAGS = ("clients", "connections", "behaviour", "rate_per_s")

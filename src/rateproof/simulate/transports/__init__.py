@@ -128,11 +128,6 @@ def check(name: str, scenario: Scenario, *, threads: int | None = None) -> None:
 
     Called before a log is begun: what cannot be run destroys none.
 
-    Args:
-        name: of a transport that `named` has given.
-        scenario: what it is to run.
-        threads: as there.
-
     Raises:
         InvalidArgument, Unreachable: as the transport itself would.
     """

@@ -53,11 +53,7 @@ class Requester:
 
 
 class RequestsConnection:
-    """Sends one request after the other; Requests opens another connection where it has to.
-
-    Args:
-        requester: of the run.
-    """
+    """Sends one request after the other; Requests opens another connection where it has to."""
 
     def __init__(self, requester: Requester) -> None:
         self.number = 0

@@ -110,14 +110,6 @@ class _Gone(Exception):
 
 
 class _Worker:
-    """A worker that is asked for its shard.
-
-    Args:
-        cluster: whose.
-        address: there.
-        scenario: with its shard.
-    """
-
     def __init__(self, cluster: Cluster, address: str, scenario: Scenario) -> None:
         self.address, self.scenario, self._cluster = address, scenario, cluster
         self.shift_ns = self.away_ns = self.late_ns = 0
@@ -222,10 +214,11 @@ class Shards:
 
     def _follow(self, worker: _Worker) -> None:
         """Take what a worker records until its shard is over."""
-        counts, rows = None, 0
+        counts, rows, heard_ns = None, 0, self.start_ns
         try:
             while counts is None:
                 began_ns, batches, counts = worker.ask("take", self._wishes)
+                heard_ns = time.monotonic_ns()
                 worker.late_ns = began_ns - self.start_ns
                 for batch in batches:
                     self._given.put(batch)
@@ -233,9 +226,9 @@ class Shards:
             if rows == counts["requests"]:
                 self._audits.append(Audit.read(counts))
             else:  # an answer with rows was lost on the way
-                worker.lost_ns = time.monotonic_ns()
+                worker.lost_ns = heard_ns
         except _Gone:
-            worker.lost_ns = time.monotonic_ns()
+            worker.lost_ns = heard_ns
         except Exception as error:  # noqa: BLE001 - raised again by `join`
             self._failures.append(error)
             self.stop()

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from rateproof.events import UNKNOWN, Event, outcome_of
-from rateproof.simulate.behaviour import Plan, Reply, Send
+from rateproof.simulate.programs.program import Plan, Reply, Send
 from rateproof.simulate.scenario import Client
 from rateproof.simulate.transports.over_requests import RequestsConnection
 from rateproof.simulate.transports.thread_state import Shared

@@ -18,11 +18,6 @@ class Shared:
 
     `state` is notified when anything changes that a lane waits for. The clock stands still
     until the run begins, and while it is paused.
-
-    Args:
-        scenario: that is run.
-        run_number: of its events.
-        bursts: how many were asked for before the run.
     """
 
     def __init__(self, scenario: Scenario, run_number: int, bursts: int) -> None:

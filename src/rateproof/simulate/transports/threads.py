@@ -206,7 +206,6 @@ class _Run:
         self._clients.append(lanes)
 
     def _retire(self, lanes: list[Lane]) -> None:
-        """Let lanes end after their requests in flight."""
         with self._shared.state:
             for lane in lanes:
                 lane.retired = True

@@ -9,7 +9,7 @@ from rateproof.hunt.report import text
 from rateproof.hunt.report.text import NAME, Console, SummaryFile, describe
 from rateproof.hunt.report.totals import Totals
 from rateproof.hunt.shrinking.reproduction import Reproduction, Tries
-from rateproof.prove import CONSISTENT, VIOLATED, Verdict
+from rateproof.prove import CONSISTENT, HEADERS, OVER_ADMISSION, VIOLATED, WRONG_REJECTION, Verdict
 
 
 @pytest.mark.parametrize(("width", "fits"), [(None, 90), (80, 80), (40, 40), (200, 200)])
@@ -139,6 +139,20 @@ def test_what_was_not_tested_stands_before_the_answer_but_after_it_in_files(
         console.end()
     assert capsys.readouterr().out.splitlines()[-2:] == [untested, answer]
     assert f"\n{answer}\n{untested}\n" in (tmp_path / NAME).read_text()
+
+
+@pytest.mark.parametrize("claim", [HEADERS, OVER_ADMISSION, WRONG_REJECTION])
+def test_no_claim_holds_before_all_known_attacks_were_tried(claim):
+    """A window that is too long shows in rejections, too, and only around its end."""
+    totals = Totals([claim])
+    totals.judge(Verdict(CONSISTENT))
+    assert totals.exit_code == 0
+    totals.untried, totals.remedy = ("many other clients",), "more time"
+    assert totals.exit_code == 2
+    assert totals.answer[0].startswith("NOT TESTED: many other clients; what was claimed held")
+    assert totals.of_claim(claim).outcome == "inconclusive"
+    totals.allow_untested = True
+    assert totals.answer[0].startswith("CONSISTENT (as far as tried): ")
 
 
 def test_a_crash_is_never_behind_a_green_word(log_of, iteration_of):

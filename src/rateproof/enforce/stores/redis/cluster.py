@@ -20,10 +20,6 @@ Of the default that is still more than TCP takes to send a lost packet again.
 class RedisCluster:
     """A Cluster; one node that does not answer leaves the keys of the others alone.
 
-    Args:
-        redis: the module.
-        address: where some of its nodes are.
-
     Raises:
         TypeError: an option that redis-py does not have.
     """

@@ -27,9 +27,6 @@ class Breaker:
     again. Both are logged.
 
     No lock, which a fork could leave held: at worst two callers ask where one would do.
-
-    Args:
-        shown: the server, for people.
     """
 
     def __init__(self, shown: str) -> None:

@@ -30,10 +30,6 @@ class Server:
 
     No lock, which a fork could leave held: a list gives and takes in one step.
 
-    Args:
-        redis: the module.
-        address: where it is.
-
     Raises:
         TypeError: an option that redis-py does not have.
     """

@@ -62,30 +62,21 @@ pub fn ping(ask: &mut Ask<'_, '_>) -> Done {
 }
 
 /// There is one user: the default one, whose password is the token, or anything without one.
-fn known(session: &mut Session, desk: &Desk, user: &[u8], password: &[u8]) -> Done {
-    let token = desk.limits.token.as_ref();
+fn known(ask: &mut Ask<'_, '_>, user: &[u8], password: &[u8]) -> Done {
+    let token = ask.desk.limits.token.as_ref();
     let right = token.is_none_or(|token| same(password, token.as_bytes()));
     if user != b"default" || !right {
         return Err("WRONGPASS invalid username-password pair or user is disabled.".to_owned());
     }
-    session.password = token
-        .map(|token| token.clone().into_bytes())
-        .unwrap_or_default();
+    ask.session.password = token.cloned().unwrap_or_default().into_bytes();
     Ok(())
 }
 
 pub fn auth(ask: &mut Ask<'_, '_>) -> Done {
-    let Ask {
-        session,
-        desk,
-        words,
-        reply,
-    } = ask;
+    let words = ask.words;
     match &words[..] {
-        [_, user, password] => known(session, desk, user, password)?,
-        [_, password] if desk.limits.token.is_some() => {
-            known(session, desk, b"default", password)?;
-        }
+        [_, user, password] => known(ask, user, password)?,
+        [_, password] if ask.desk.limits.token.is_some() => known(ask, b"default", password)?,
         _ => {
             return Err(
                 "ERR AUTH <password> called without any password configured for the default user. \
@@ -94,19 +85,14 @@ pub fn auth(ask: &mut Ask<'_, '_>) -> Done {
             );
         }
     }
-    reply.simple("OK");
+    ask.reply.simple("OK");
     Ok(())
 }
 
 pub fn hello(ask: &mut Ask<'_, '_>) -> Done {
-    let Ask {
-        session,
-        desk,
-        words,
-        reply,
-    } = ask;
+    let words = ask.words;
     let version = match words.get(1) {
-        None => session.version,
+        None => ask.session.version,
         Some(word) => match integer(word) {
             Some(2) => 2,
             Some(3) => 3,
@@ -138,9 +124,10 @@ pub fn hello(ask: &mut Ask<'_, '_>) -> Done {
         };
     }
     if let Some((user, password)) = credentials {
-        known(session, desk, user, password)?;
+        known(ask, user, password)?;
     }
-    if !session.may_run("", desk) {
+    let Ask { session, reply, .. } = ask;
+    if !session.may_run("", ask.desk) {
         return Err(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
              <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
@@ -173,12 +160,8 @@ pub fn hello(ask: &mut Ask<'_, '_>) -> Done {
 }
 
 pub fn client(ask: &mut Ask<'_, '_>) -> Done {
-    let Ask {
-        session,
-        words,
-        reply,
-        ..
-    } = ask;
+    let (words, reply) = (ask.words, &mut ask.reply);
+    let session = &mut *ask.session;
     let asked = words[1].to_ascii_lowercase();
     match (&asked[..], &words[2..]) {
         (b"id", []) => reply.integer(session.id),

@@ -56,7 +56,7 @@ def test_the_least_traffic_that_crashes_the_server_is_found_and_repeats_it(
     _, *words = shlex.split(crash["repeat"])
     assert words[:3] == ["-m", "rateproof", "test"], "as it was started"
     again = spawn(*words, "--iterations", 1, "--out", tmp_path, "--json")
-    output, errors = again.communicate(timeout=60)
+    output, errors = again.communicate(timeout=200)
     assert again.returncode == 1
     assert json.loads(output.splitlines()[0])["crashes"]["server died"] >= 1
     assert "crash" in errors

@@ -178,9 +178,9 @@ def test_the_decision_lies_inside_within_tls(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_decision_lies_inside_over_a_million_requests(serve: Callable[..., int]) -> None:
+def test_the_decision_lies_inside_over_many_requests(serve: Callable[..., int]) -> None:
     port = serve("at_once")
     began = time.monotonic_ns()
-    log = run("native", port, Times(15_625), 64)
-    assert len(check(log, 1_000_000)) == 1_000_000
+    log = run("native", port, Times(4_000), 64)
+    assert len(check(log, 256_000)) == 256_000
     assert min(log.column("sent_ns")) >= began

@@ -77,7 +77,7 @@ def test_kills_at_random_moments_block_nobody_and_loosen_nothing(spawn, path, al
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", RULES)
 def test_many_kills_block_nobody_and_loosen_nothing(spawn, path, algorithm):
-    killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=80, seed=2)
+    killed_at_random(spawn, path, Quota(5, 5_000_000, algorithm), kills=30, seed=2)
 
 
 def test_who_is_stopped_while_claiming_is_in_the_way_no_longer_than_a_bound(spawn, path):

@@ -241,8 +241,8 @@ def test_our_own_server_is_never_called_violated(tester, seed, iterations):
     assert totals["verdict"] in {"consistent", "inconclusive"}, errors
     assert totals["crashes"] == {}, errors
     assert code == {"consistent": 0, "inconclusive": 2}[totals["verdict"]]
+    assert any(iteration["nemesis"] for iteration in told), "a stroke may meet no worker"
     for iteration in told:
-        assert iteration["nemesis"]
         if iteration["verdict"]["outcome"] == "inconclusive":
             assert set(iteration["verdict"]["causes"]) <= LOST, errors
 

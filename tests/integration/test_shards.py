@@ -7,6 +7,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -197,13 +198,15 @@ def test_a_worker_that_is_lost_makes_the_run_invalid_and_the_log_incomplete(two,
 
 @pytest.mark.slow
 def test_a_worker_that_gives_no_sign_is_lost(two, target, monkeypatch):
-    monkeypatch.setattr(shards, "LOST_S", 3)
+    monkeypatch.setattr(shards, "LOST_S", 60)
     process = two.client.run(os.getpid)
     hung = process[next(iter(two.workers()))]
     control = Control()
     whole = Scenario(target=target, groups=(Group(Constant(20 * MS), 4),), seed=7)
 
     def stop(_):
+        monkeypatch.setattr(shards, "LOST_S", 3)
+        time.sleep(2)  # until each has been asked anew
         os.kill(hung, signal.SIGSTOP)
         threading.Timer(8, control.stop).start()
 

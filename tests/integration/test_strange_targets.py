@@ -333,7 +333,7 @@ def test_the_tester_and_a_check_of_its_log_say_the_same(
     verdict = lines[0]["verdict"]
     log = min(tmp_path.glob("test_log_*.parquet"))  # what comes after it may be violated, too
     check = spawn("-m", "rateproof", "check", log, "--json")
-    again, errors = check.communicate(timeout=60)
+    again, errors = check.communicate(timeout=200)
     assert check.returncode == code, errors
     assert json.loads(again)["reasons"] == verdict["reasons"]
 

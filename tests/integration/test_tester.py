@@ -81,7 +81,7 @@ def test_flask_limiters_fixed_window_is_violated_each_time(
         *("tester.py", url, "--worst-time", "0", "--out", tmp_path, "--seed", seed),
         *("--fail-fast", "--no-shrink", "--json"),
     )
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=200)
     assert process.returncode == 1, errors
     *_, iteration, reproduction, totals = map(json.loads, output.splitlines())
     assert totals["verdict"] == "violated"
@@ -116,7 +116,7 @@ def test_flask_limiters_moving_window_is_consistent_each_time(
 def test_our_server_on_two_workers_is_consistent(tester, server, free_port, tmp_path):
     server(workers=2)
     process = tester(free_port, *QUICK, "--iterations", 3)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert "verdict   consistent" in output
     text = (tmp_path / SUMMARY).read_text()
@@ -132,10 +132,12 @@ def test_a_second_run_of_a_seed_draws_the_same_and_continues_the_file(
     server()
     folder = tmp_path / "made" / "here"
     for runs in (1, 2):
-        tester(free_port, *QUICK, "--iterations", 1, out=folder).communicate(timeout=60)
+        tester(free_port, *QUICK, "--iterations", 1, out=folder).communicate(timeout=200)
         text = (folder / SUMMARY).read_text()
-        assert text.count("total of 1 iteration\n") == runs
-    drawn = re.findall(r"^  sent      .*(?:\n            .*)*", text, re.MULTILINE)
+        assert len(re.findall(r"^total of \d+ iterations?$", text, re.MULTILINE)) == runs
+    # A slow machine has more than one iteration, which goes by what the first saw.
+    sent = r"^iteration 1\b.*?(^  sent      .*?\n)(?!            )"
+    drawn = re.findall(sent, text, re.MULTILINE | re.DOTALL)
     assert len(drawn) == 2
     assert drawn[0] == drawn[1]
 
@@ -147,7 +149,7 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
     """As it was written, and as JSON lines."""
     flask_limiter(spawn, wait_for_port, free_port, "fixed-window")
     process = tester(free_port, "--seed", 3, "--iterations", 2, "--no-shrink", "--json")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     lines = map(json.loads, output.splitlines())
     verdict = next(line["verdict"] for line in lines if line.get("iteration") == 2)
     (log,) = tmp_path.glob("test_log_*_000002.parquet")
@@ -157,7 +159,7 @@ def test_checking_the_log_gives_the_verdict_of_the_run(
     for suffix in (".parquet", ".jsonl"):
         path = log.with_suffix(suffix)
         check = spawn("-m", "rateproof", "check", path, "--policy", "5 per 5s", "--json")
-        again, errors = check.communicate(timeout=60)
+        again, errors = check.communicate(timeout=200)
         assert check.returncode == 1, errors
         told = json.loads(again)
         assert told.pop("answer").startswith("VIOLATED: ")
@@ -170,7 +172,7 @@ def test_without_a_server_it_starts_one_and_ends_it(tester, free_port, tmp_path)
     junit = tmp_path / "junit.xml"
     steps = ("--iterations", 1, "--allow-untested", "--junit", junit)
     process = tester(free_port, *QUICK, "--self", *steps)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert "a server of our own is started" in errors.splitlines()[0]
     with socket.socket() as probe:
@@ -188,7 +190,7 @@ def test_a_url_where_nothing_listens_is_exit_69_and_an_error_in_junit(
     tester, free_port, tmp_path, words
 ):
     process = tester(free_port, *QUICK, "--junit", tmp_path / "junit.xml", *words)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 69
     assert f"nothing listens at http://127.0.0.1:{free_port}/" in errors
     assert "iteration" not in (tmp_path / SUMMARY).read_text()
@@ -199,7 +201,7 @@ def test_a_url_where_nothing_listens_is_exit_69_and_an_error_in_junit(
 def test_our_own_server_is_not_started_beside_another(tester, server, free_port):
     server()
     process = tester(free_port, *QUICK, "--self")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 69
     assert "something listens at" in errors
     assert "--self" in errors
@@ -215,7 +217,7 @@ def test_a_server_of_its_own_that_dies_is_a_crash_and_is_restarted(tester, free_
     died = text.count("\niteration ")
     text = wait_for_text(tmp_path / SUMMARY, f"\niteration {died + 1}")
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 1, errors
     *_, last, after = text.split("\niteration ")[: died + 2]
     assert "killed by signal 9" in last
@@ -238,7 +240,7 @@ def test_a_server_that_ends_before_it_answered_anything_is_no_crash(tester, free
     (tmp_path / "ends.py").write_text(ENDS)
     command = f"{sys.executable} {tmp_path / 'ends.py'} {{port}}"
     process = tester(free_port, *QUICK, "--start", command)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 69, errors
     assert "error: the server exited with code 1 before it answered anything; its" in errors
     assert "last words: ModuleNotFoundError: No module named 'shopp'" in errors
@@ -262,7 +264,7 @@ def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
     server()
     text = wait_for_text(tmp_path / SUMMARY, "iteration 4")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     assert process.returncode == 1
     assert text.count("server died: 1") == 1, "it died once, and stayed away"
     assert "--self" not in text[text.index("repeat") :].splitlines()[0], "nor is it replaced"
@@ -280,7 +282,7 @@ def test_a_signal_stops_it_with_totals(tester, server, free_port, tmp_path, numb
         time.sleep(0.02)
     time.sleep(0.5)  # the second has begun, and lasts longer
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=200)
     assert process.returncode == 2, errors
     text = (tmp_path / SUMMARY).read_text()
     assert "stopped   after" in text
@@ -313,7 +315,7 @@ def test_logs_that_show_nothing_are_dropped_but_for_the_last_three(
     tester, server, free_port, tmp_path
 ):
     server()
-    tester(free_port, *QUICK, "--iterations", 4).communicate(timeout=60)
+    tester(free_port, *QUICK, "--iterations", 4).communicate(timeout=200)
     kept = sorted(path.name.rpartition("_")[2] for path in tmp_path.glob("test_log_*"))
     assert kept == [f"{number:06}.parquet" for number in (2, 3, 4)]
 
@@ -334,7 +336,7 @@ def test_an_unwritable_summary_is_said_before_any_load_is_sent(tester, tmp_path)
         thread.start()
         (tmp_path / "file").touch()
         process = tester(listener.getsockname()[1], out=tmp_path / "file")
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=200)
     assert process.returncode == 73
     assert f"cannot write {tmp_path / 'file' / SUMMARY}" in errors
     assert "--out" in errors
@@ -362,14 +364,14 @@ def test_an_unreachable_host_is_said_so(spawn, tmp_path):
         *("tester.py", "http://no.such.host.invalid/", "--yes"),
         *("--out", tmp_path, "--iterations", 1),
     )
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 69, errors
     assert "no.such.host.invalid" in errors
 
 
 def test_a_policy_that_our_server_cannot_count_is_an_argument_error(tester, free_port):
     process = tester(free_port, "--self", "--policy", "70000 per 5s", "--iterations", 1)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 64
     assert "70000" in errors
 
@@ -377,7 +379,7 @@ def test_a_policy_that_our_server_cannot_count_is_an_argument_error(tester, free
 def test_a_full_disk_exits_73_and_keeps_what_was_written(tester, server, free_port, tmp_path):
     server()
     (tmp_path / SUMMARY).symlink_to("/dev/full")
-    _, errors = (process := tester(free_port, *QUICK)).communicate(timeout=60)
+    _, errors = (process := tester(free_port, *QUICK)).communicate(timeout=200)
     assert process.returncode == 73
     assert SUMMARY in errors
     assert "Traceback" not in errors
@@ -404,7 +406,7 @@ def test_a_second_signal_ends_it_at_once_and_keeps_the_totals(tester, free_port,
         time.sleep(0.5)
         stopped = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=200)
     assert process.returncode == 130
     assert time.monotonic() - stopped < 3
     assert "total of 0 iterations" in (tmp_path / SUMMARY).read_text()
@@ -429,7 +431,7 @@ def test_a_server_that_comes_to_close_without_an_answer_has_crashed(tester, tmp_
         threading.Thread(target=close_all_but_the_first, daemon=True).start()
         port = listener.getsockname()[1]
         process = tester(port, *QUICK, "--iterations", 1, "--max-rate", 100)
-        process.communicate(timeout=60)
+        process.communicate(timeout=200)
     assert process.returncode == 1
     assert re.search(r"crashes   .*closed: \d+", (tmp_path / SUMMARY).read_text())
 
@@ -449,6 +451,6 @@ def test_a_limiter_that_admits_one_more_is_found(
         free_port, "--policy", claimed, "--seed", 4, "--iterations", 4, "--fail-fast", "--no-shrink",
         "--claim", "over-admission",
     )  # fmt: skip
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     assert process.returncode == 1
     assert "verdict   violated" in (tmp_path / SUMMARY).read_text()

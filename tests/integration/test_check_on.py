@@ -279,7 +279,7 @@ def test_a_log_that_goes_meanwhile_and_a_full_disk_are_told(check, two, log, tmp
 
 
 def test_a_task_that_outlives_whoever_asked_for_it_leaves_nothing_among_objects(log):
-    """Where there are no folders, what is written late would make the removed one anew."""
+    """A store of objects has no folders: what is written late would make the removed one anew."""
     UPath("memory://logs").mkdir(exist_ok=True)
     elsewhere = SimpleNamespace(folder=None)
     with shares.folder_on(elsewhere, UPath("memory://logs/log.parquet")) as folder:

@@ -1,4 +1,4 @@
-"""What tests of pieces share: how much memory makes them, and a check that is killed."""
+"""Tools for tests of pieces: the memory that makes them, and a check that is killed."""
 
 import os
 import signal

@@ -87,6 +87,8 @@ def schedules(lines):
     return [line for line in lines if "schedule" in line]
 
 
+@pytest.mark.slow
+@pytest.mark.alone  # a busy machine moves requests over the edge of the window
 def test_a_fixed_window_is_found_and_shrunk_to_a_short_schedule(serve, hunt, spawn, tmp_path):
     url = serve(FIXED_WINDOW, "--threads", "8")
     code, lines, words = hunt(url, "--fail-fast", "--claim", "over-admission", policy="5 per 2s")
@@ -207,4 +209,4 @@ def test_a_limit_on_the_rate_holds_while_it_shrinks(scripted, hunt):
     assert "--max-rate 50" in found["repeat"]
     times.sort()
     assert len(times) > 150
-    assert all(b - a > 0.8 for a, b in zip(times, times[50:], strict=False)), "but for a stall"
+    assert all(b - a > 1.2 for a, b in zip(times, times[100:], strict=False)), "but for a stall"

@@ -98,7 +98,7 @@ alone: env
 # Cargo is told of no jobs of make: it plans its own.
 test-rust:
 	@command -v cargo >/dev/null || echo "No cargo on the path: the Rust tests and lints are left out."
-	@if command -v cargo >/dev/null; then unset MAKEFLAGS; cd rust && cargo fmt --check \
+	@if command -v cargo >/dev/null; then unset MAKEFLAGS MFLAGS; cd rust && cargo fmt --check \
 	  && nice cargo clippy --quiet --locked --all-targets -- -D warnings \
 	  && nice cargo test --quiet --locked --workspace --exclude rateproof-python; fi
 

@@ -6,7 +6,7 @@ import pytest
 from rateproof import cli
 from rateproof.events import ADMITTED, REJECTED, Event, EventLog, open_log_writer, read_log
 from rateproof.events.judged import LONG
-from tests.unit.check_pieces.pieces import MS, S
+from tests.unit.check_pieces.pieces import MS, S, file_of
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +40,7 @@ def log(tmp_path_factory):
             )
         )
     assert len(rows) > LONG
-    path = tmp_path_factory.mktemp("pieces") / "big.parquet"
-    with open_log_writer(path, rows.metadata) as writer:
-        writer.write(rows)
-    return path
+    return file_of(tmp_path_factory.mktemp("pieces"), rows)
 
 
 @pytest.fixture
@@ -78,10 +75,8 @@ def busy(tmp_path_factory):
             "sequence": array("q", range(rows)),
             "outcome": (array("i", [0]) * rows, [ADMITTED]),
         }
-        path = tmp_path_factory.mktemp("busy") / "busy.parquet"
-        with open_log_writer(path, {"fresh_keys": True}) as writer:
-            writer.write(EventLog.from_columns(columns, rows, {"fresh_keys": True}))
-        return path
+        whole = EventLog.from_columns(columns, rows, {"fresh_keys": True})
+        return file_of(tmp_path_factory.mktemp("busy"), whole)
 
     return written
 

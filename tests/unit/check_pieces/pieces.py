@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+from rateproof.events import open_log_writer
+
 MS = 1_000_000
 S = 1_000 * MS
 MEMORY = "--memory", "190MB"  # 180 are the program's
@@ -28,3 +30,11 @@ def killed_meanwhile(log, folder):
     words = [sys.executable, "-c", KILLED_MEANWHILE, str(log), *MEMORY]
     killed = subprocess.run(words, check=False, env=os.environ | {"TMPDIR": str(folder)})
     assert killed.returncode == -signal.SIGKILL
+
+
+def file_of(folder, rows):
+    """The rows of a log in a file; its path."""
+    path = folder / "log.parquet"
+    with open_log_writer(path, rows.metadata) as writer:
+        writer.write(rows)
+    return path

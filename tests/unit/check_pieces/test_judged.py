@@ -8,14 +8,14 @@ import pytest
 
 from rateproof import linux
 from rateproof.errors import LogError
-from rateproof.events import ADMITTED, Event, EventLog, open_log_writer, read_log, splitter
+from rateproof.events import ADMITTED, Event, EventLog, read_log, splitter
 from rateproof.events.parquet_reader import opened
 from rateproof.events.pieces import Pieces
 from rateproof.events.progress import Progress
 from rateproof.events.reading_ahead import ahead
 from rateproof.events.splitter import Splitter
 from rateproof.events.workplace import Workplace
-from tests.unit.check_pieces.pieces import MEMORY, MS, S
+from tests.unit.check_pieces.pieces import MEMORY, MS, S, file_of
 
 
 def test_the_verdict_is_that_of_the_whole_and_what_it_takes_is_said_before(check, log, monkeypatch):
@@ -115,10 +115,9 @@ def test_a_request_that_is_twice_in_a_client_that_does_not_fit_is_found(
 ):
     rows = read_log(busy())
     rows.append(replace(rows[99], sent_ns=rows[99_000].sent_ns + 1, received_ns=10**12))
-    path = tmp_path_factory.mktemp("twice") / "twice.parquet"
-    with open_log_writer(path, rows.metadata) as writer:
-        writer.write(rows)
-    code, _, err = check(path, "--policy", "1 per 1s", *MEMORY)
+    code, _, err = check(
+        file_of(tmp_path_factory.mktemp("log"), rows), "--policy", "1 per 1s", *MEMORY
+    )
     assert code == 65
     assert "sequence 99 of run 0 is there a second time" in err
 
@@ -126,10 +125,7 @@ def test_a_request_that_is_twice_in_a_client_that_does_not_fit_is_found(
 def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_path_factory):
     rows = read_log(log)
     rows.append(rows[1_234])
-    path = tmp_path_factory.mktemp("twice") / "twice.parquet"
-    with open_log_writer(path, rows.metadata) as writer:
-        writer.write(rows)
-    code, _, err = check(path, *MEMORY)
+    code, _, err = check(file_of(tmp_path_factory.mktemp("log"), rows), *MEMORY)
     assert code == 65
     assert "sequence 1234 of run 0 is there a second time" in err
 
@@ -152,13 +148,12 @@ def test_a_request_that_is_there_twice_is_found_in_its_piece(check, log, tmp_pat
 def test_a_number_that_two_clients_have_is_refused_in_any_number_of_pieces(
     tmp_path, numbers, twice, together
 ):
-    path, rows = tmp_path / "log.parquet", EventLog({})
+    rows = EventLog({})
     for at, number in enumerate(numbers):
         sent, key = S + at * MS, b"%d" % at
         told = {"status": 200, "outcome": ADMITTED, "sequence": number}
         rows.append(Event(key=key, sent_ns=sent, received_ns=sent + MS, **told))
-    with open_log_writer(path, {}) as writer:
-        writer.write(rows)
+    path = file_of(tmp_path, rows)
     pq = pytest.importorskip("pyarrow.parquet")
     pq.write_table(pq.read_table(path), tmp_path / "groups.parquet", row_group_size=1)
     refused = pytest.raises(LogError, match=f"sequence {twice} of run 0 is there a second time")

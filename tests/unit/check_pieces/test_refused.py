@@ -10,11 +10,11 @@ from array import array
 import pytest
 
 from rateproof.errors import CannotWrite, LogError
-from rateproof.events import ADMITTED, Event, EventLog, costs, open_log_writer, read_log, splitter
+from rateproof.events import ADMITTED, Event, EventLog, costs, read_log, splitter
 from rateproof.events.parquet_reader import opened
 from rateproof.events.splitter import Splitter
 from rateproof.events.workplace import Workplace
-from tests.unit.check_pieces.pieces import MEMORY, MS, S
+from tests.unit.check_pieces.pieces import MEMORY, MS, S, file_of
 
 
 def rows_from(first_ns, numbers):
@@ -50,11 +50,10 @@ def test_the_disk_that_pieces_take_is_told_whatever_the_length_of_keys(tmp_path,
         "sequence": array("q", range(rows)),
         "outcome": (array("i", [0]) * rows, [ADMITTED]),
     }
-    with open_log_writer(tmp_path / "log.parquet", {}) as writer:
-        writer.write(EventLog.from_columns(columns, rows))
+    path = file_of(tmp_path, EventLog.from_columns(columns, rows))
     place = tmp_path / "pieces"
     place.mkdir()
-    with opened(tmp_path / "log.parquet", to_judge=True) as log:
+    with opened(path, to_judge=True) as log:
         told, into = costs.disk_for(log), Splitter(Workplace(place), 3, "log")
         splitter.split(log, into, rows, lambda one: one, print)
     taken = sum(path.stat().st_size for path in place.iterdir())
@@ -170,10 +169,7 @@ def test_readings_of_two_clocks_are_refused_where_no_part_of_the_log_has_both(tm
 def test_several_runs_are_not_judged_in_pieces(check, log, tmp_path_factory):
     rows = read_log(log)
     rows.append(Event(run=1, key=b"x", sent_ns=S, received_ns=2 * S, status=200, outcome=ADMITTED))
-    path = tmp_path_factory.mktemp("runs") / "runs.parquet"
-    with open_log_writer(path, rows.metadata) as writer:
-        writer.write(rows)
-    code, _, err = check(path, *MEMORY)
+    code, _, err = check(file_of(tmp_path_factory.mktemp("log"), rows), *MEMORY)
     assert code == 65
     assert "has several runs" in err
 

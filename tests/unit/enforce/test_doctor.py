@@ -1,7 +1,9 @@
 """`rateproof doctor`: what a machine lacks is said with what to do."""
 
+import itertools
 import json
 import socket
+import time
 import tomllib
 from pathlib import Path
 
@@ -94,6 +96,19 @@ def test_remove_ipc_concerns_users_that_log_in(tmp_path, monkeypatch, lines, use
     (tmp_path / "logind.conf").write_text("[Login]\n" + lines)
     places = (tmp_path / "logind.conf", tmp_path / "logind.conf.d")
     assert doctor._remove_ipc(places, user).state == state
+
+
+@pytest.mark.parametrize(("every", "state"), [(1000, "ok"), (1, "wrong")])
+def test_a_clock_is_slow_only_where_every_read_of_it_is(found, monkeypatch, every, state):
+    reads = itertools.count()
+
+    def read():
+        until = time.perf_counter() + (every / 1e5 if next(reads) % every == 0 else 0)
+        while time.perf_counter() < until:
+            pass
+
+    monkeypatch.setattr(time, "monotonic_ns", read)
+    assert found()["clock"].state == state
 
 
 def test_settings_of_logind_that_cannot_be_read_are_named(tmp_path, monkeypatch):

@@ -337,12 +337,16 @@ impl Call {
                     message.extend_from_slice(&bytes);
                 }
                 Poll::Ready(None) => {
-                    let message = std::mem::take(message).freeze();
-                    match answered(self.decides, &message, desk) {
+                    let whole = std::mem::take(message).freeze();
+                    match answered(self.decides, &whole, desk) {
                         Ok(answer) => match begin_answer(respond) {
                             Some(stream) => self.step = Step::Answers { answer, stream },
                             None => return true,
                         },
+                        Err(_) if desk.has_to_wait() => {
+                            *message = whole.into();
+                            return false;
+                        }
                         Err(failure) => {
                             refuse(respond, &failure);
                             return true;

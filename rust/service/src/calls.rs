@@ -43,6 +43,8 @@ pub struct Calls {
     state: State,
     open: Vec<Call>,
     ends: bool,
+    /// A call waits for what no event will tell of.
+    pub waits: bool,
     /// It is to be closed once it was answered.
     pub over: bool,
 }
@@ -145,6 +147,7 @@ impl Calls {
             state: State::Begins(Box::new(begun)),
             open: Vec::new(),
             ends: false,
+            waits: false,
             over: false,
         }
     }
@@ -176,7 +179,10 @@ impl Calls {
             std::mem::swap(&mut pipe.output, out);
         }
         let mut context = Context::from_waker(Waker::noop());
+        let others_wait = std::mem::take(&mut desk.waits);
         let answered = self.poll(desk, &mut context);
+        self.waits = desk.waits;
+        desk.waits |= others_wait;
         std::mem::swap(&mut locked(&self.pipe).output, out);
         answered
     }

@@ -91,12 +91,10 @@ impl Desk {
         }
     }
 
-    /// True if the client that asked last waits for the store: others come first.
+    /// True if whoever asked last waits for the store.
     pub fn has_to_wait(&mut self) -> bool {
         let waits = std::mem::take(&mut self.known.waits);
-        if waits {
-            (self.spent, self.waits) = (self.spent + MOST_ANSWERED, true);
-        }
+        self.waits |= waits;
         waits
     }
 

@@ -186,8 +186,19 @@ impl Connection {
 
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
     pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
-        let mut drained = std::mem::take(&mut self.drained) && !closing;
         desk.spent = 0;
+        let waits = |protocol: &Protocol| matches!(protocol, Protocol::Grpc(calls) if calls.waits);
+        if waits(&self.protocol) {
+            self.took(desk, &[]);
+        }
+        match self.turn(desk, room, closing) {
+            Turn::Waits | Turn::Answered if waits(&self.protocol) => Turn::More,
+            turn => turn,
+        }
+    }
+
+    fn turn(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
+        let mut drained = std::mem::take(&mut self.drained) && !closing;
         for _ in 0..TURNS {
             desk.spent += self.output.len() - self.written;
             match self.flush() {
@@ -338,6 +349,7 @@ impl Connection {
                         Some(length) => at += length,
                         None => {
                             self.held = desk.has_to_wait();
+                            desk.spent += if self.held { MOST_ANSWERED } else { 0 };
                             break;
                         }
                     }

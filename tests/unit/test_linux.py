@@ -1,7 +1,9 @@
 """One module asks for whatever only Linux has, and ends elsewhere with one clear error."""
 
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,21 @@ def test_here_it_is_all_there():
     assert linux.descriptors() >= 3
     assert len(linux.outgoing_ports()) > 1000
     assert linux.boot_id()
+
+
+def test_a_thread_and_those_that_it_starts_interrupt_none_until_it_leaves():
+    def rules():
+        return os.sched_getscheduler(0)
+
+    before = rules()
+    with linux.interrupting_none(), ThreadPoolExecutor(1) as started:
+        found = rules(), started.submit(rules).result()
+    assert rules() == before
+    assert found == (os.SCHED_BATCH if before == os.SCHED_OTHER else before,) * 2
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_elsewhere_threads_keep_their_rules():
+    before = os.sched_getscheduler(0)
+    with linux.interrupting_none():
+        assert os.sched_getscheduler(0) == before

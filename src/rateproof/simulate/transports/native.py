@@ -69,7 +69,8 @@ def run(
     def join() -> Audit:
         return Audit.read(engine.join())
 
-    return drive(engine, log, read=read, join=join, control=control, observe=observe, keep=keep)
+    with linux.interrupting_none():  # the event loops go first where they share a core
+        return drive(engine, log, read=read, join=join, control=control, observe=observe, keep=keep)
 
 
 def engine_of(scenario: Scenario, loops: int, addresses: list[tuple[str, int]]) -> Any:

@@ -34,11 +34,7 @@ _LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """In place of a result: the one worker that had to do the work is gone.
-
-    Args:
-        worker: its address.
-    """
+    """In place of a result: the one worker that had to do the work is gone."""
 
     worker: str
 

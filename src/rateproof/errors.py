@@ -15,6 +15,7 @@ A denial is not an error: it is a `Decision`. The numbers are the exit codes of
 the command line (`sysexits.h` where it has one).
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -111,6 +112,21 @@ def readable(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LogError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def written(name: str, hint: str | None = None) -> Iterator[None]:
+    """Say in words that what has this name cannot be written.
+
+    Raises:
+        CannotWrite: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Those of pyarrow have a number and no words.
+        problem = os.strerror(error.errno) if error.errno else error
+        raise CannotWrite(f"cannot write {name}: {problem}", hint) from error
 
 
 @contextmanager

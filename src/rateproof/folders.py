@@ -5,12 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any, Final
 
-from rateproof.errors import CannotWrite
+from rateproof.errors import written
 from rateproof.output import printable
 
 _LOCK: Final = "in-use"
@@ -39,18 +39,11 @@ def scratch() -> Iterator[Path]:
         yield folder
 
 
-@contextmanager
-def writable(folder: Any, hint: str = "TMPDIR names another folder") -> Iterator[None]:
-    """Say in words that a folder cannot be made or written to.
-
-    Raises:
-        CannotWrite: it cannot.
-    """
-    try:
-        yield
-    except OSError as error:
-        problem = f"cannot write to {printable(str(folder))}: {error.strerror or error}"
-        raise CannotWrite(problem, hint) from error
+def writable(
+    folder: Any, hint: str = "TMPDIR names another folder"
+) -> AbstractContextManager[None]:
+    """`written` of a folder, which cannot be made or written to."""
+    return written(f"to {printable(str(folder))}", hint)
 
 
 def taken(folder: Path, stack: ExitStack, *, made: bool = False) -> bool:

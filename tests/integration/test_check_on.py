@@ -249,7 +249,7 @@ def split_on_a_full_disk(asked, *given):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitter.Splitter, "_share_out", full)
+        patch.setattr(splitter.Splitter, "_writer", full)
         return SPLIT(asked, *given)
 
 

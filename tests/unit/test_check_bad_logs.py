@@ -462,3 +462,9 @@ def test_what_a_log_says_is_unreliable_is_shown(check, tmp_path):
     assert ">2 more warnings are in the logs.<" in text
     strange = [{"rateproof_log": 1, "warnings": "no list"}, *SIX]
     assert json.loads(check(strange, "--json")[1])["warnings"] == []
+
+
+def test_a_place_that_does_not_answer_is_not_called_one_without_the_file(free_port, capsys):
+    url = f"http://127.0.0.1:{free_port}/access.log"
+    assert cli.main(["check", url]) == 69
+    assert f"cannot reach {url}: Cannot connect" in capsys.readouterr().err

@@ -86,6 +86,7 @@ STATUSES = "status codes from 100 to 999, each once, such as 403 or 429,503"
         (["simulate", "--rejected", "1000"], "'1000'", STATUSES),
         (["simulate", "--rejected", ""], "''", STATUSES),
         (["test", "--rejected", "403,"], "'403,': ''", STATUSES),
+        (["check", "x.jsonl", "--rejected", "abc"], "--rejected: 'abc' is not", STATUSES),
         (["test", "--rejected", "-403"], "'-403'", STATUSES),
         (["probe", "--rejected", "403 429"], "'403 429'", STATUSES),
         (["probe", "--rejected", "\u0664\u0660\u0663"], "is not a status code", STATUSES),

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use percent_encoding::percent_decode;
 use rateproof_enforce::key::{cookie, value_of, write_part};
 
 use crate::address::ClientAddress;
@@ -154,22 +155,12 @@ fn segment<'a>(path: &'a [u8], number: &str) -> &'a [u8] {
 
 /// Percent-decoded, and what "+" stands for; what is no escape stays as it is.
 fn decoded(text: &[u8], plus: u8) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let (mut found, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let escape = match (first, after) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match (escape, first) {
-            (Some((high, low)), _) => {
-                found.push((high * 16 + low) as u8);
-                rest = &after[2..];
-            }
-            (None, b'+') => found.push(plus),
-            (None, byte) => found.push(*byte),
-        }
+    let mut same = text.to_vec();
+    for byte in same.iter_mut().filter(|byte| **byte == b'+') {
+        *byte = plus;
     }
-    found
+    match same.contains(&b'%') {
+        true => percent_decode(&same).collect(),
+        false => same,
+    }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
 
 use crate::command::Desk;
 use crate::connection::{Connection, Turn};
@@ -113,8 +114,7 @@ fn scheduled() -> libc::sched_attr {
 pub struct Loop {
     poll: Poll,
     doors: Vec<Door>,
-    connections: Vec<Option<Connection>>,
-    free: Vec<usize>,
+    connections: Slab<Connection>,
     /// The most connections of all loops.
     most: u64,
     /// The last looks for events that found none, and rounds until it looks again.
@@ -142,8 +142,7 @@ impl Loop {
         let made = Self {
             poll,
             doors,
-            connections: Vec::new(),
-            free: Vec::new(),
+            connections: Slab::new(),
             most,
             in_vain: 0,
             rest: 0,
@@ -193,8 +192,8 @@ impl Loop {
                 }
                 ends_at = Some(Instant::now() + DRAIN);
                 desk.ends = true;
-                for (number, each) in self.connections.iter_mut().enumerate() {
-                    if each.as_mut().is_some_and(Connection::says_that_it_ends) {
+                for (number, each) in &mut self.connections {
+                    if each.says_that_it_ends() {
                         ready.push((number, false));
                     }
                 }
@@ -221,7 +220,7 @@ impl Loop {
                 if all_taken && ends_at.duration_since(now) < DRAIN - GRACE {
                     self.close_all(Connection::owes_nothing);
                 }
-                if self.connections.iter().all(Option::is_none) || now > ends_at {
+                if self.connections.is_empty() || now > ends_at {
                     return;
                 }
             }
@@ -267,7 +266,7 @@ impl Loop {
     ) -> Vec<(usize, bool)> {
         let mut answered = Vec::new();
         for (number, closing) in ready {
-            let Some(Some(connection)) = self.connections.get_mut(number) else {
+            let Some(connection) = self.connections.get_mut(number) else {
                 continue;
             };
             match connection.serve(desk, room, closing) {
@@ -294,7 +293,8 @@ impl Loop {
                 connection.turn_away();
                 continue;
             }
-            let number = self.free.last().copied().unwrap_or(self.connections.len());
+            let place = self.connections.vacant_entry();
+            let number = place.key();
             let both = Interest::READABLE | Interest::WRITABLE;
             let mut source = SourceFd(&connection.stream.socket().as_raw_fd());
             let registry = self.poll.registry();
@@ -302,28 +302,24 @@ impl Loop {
                 CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
-            match self.free.pop() {
-                Some(number) => self.connections[number] = Some(connection),
-                None => self.connections.push(Some(connection)),
-            }
+            place.insert(connection);
             ready.push((number, true));
         }
     }
 
     fn close(&mut self, number: usize) {
         // A socket that is closed is watched no more.
-        if self.connections[number].take().is_some() {
-            self.free.push(number);
+        if self.connections.try_remove(number).is_some() {
             CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn close_all(&mut self, over: impl Fn(&Connection) -> bool) {
-        for number in 0..self.connections.len() {
-            if self.connections[number].as_ref().is_some_and(&over) {
-                self.close(number);
-            }
-        }
+        self.connections.retain(|_, connection| {
+            let closes = over(connection);
+            CONNECTIONS.fetch_sub(closes.into(), Ordering::Relaxed);
+            !closes
+        });
     }
 }
 

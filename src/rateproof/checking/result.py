@@ -9,7 +9,7 @@ from pathlib import Path
 from rateproof.answer import answer
 from rateproof.checking.named_log import name_of
 from rateproof.clock import Tolerance
-from rateproof.errors import CannotWrite
+from rateproof.errors import written
 from rateproof.events import EventLog, listed, noted_statuses
 from rateproof.output import columns, emit, printable, say
 from rateproof.policy import Policy
@@ -103,7 +103,7 @@ def write_evidence(
     """
     alone = where.suffix == ".json"
     pieces = verdict.evidence[:1] if alone else verdict.evidence
-    try:
+    with written(f"evidence to {printable(str(where))}"):
         for number, piece in enumerate(pieces, 1):
             path = where if alone else where / f"evidence-{number}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +112,6 @@ def write_evidence(
             path.with_suffix(".svg").write_text(piece.svg(), encoding="utf-8")
             drawing = printable(path.with_suffix(".svg").name)
             say(f"evidence: {printable(str(path))} and {drawing}")
-    except OSError as error:
-        name = printable(str(where))
-        raise CannotWrite(f"cannot write evidence to {name}: {error.strerror}") from error
     if not pieces:
         say("no evidence to write: nothing was found to be violated")
     if not alone and (stale := where / f"evidence-{len(pieces) + 1}.json").exists():

@@ -17,7 +17,7 @@ from itertools import islice, repeat
 from math import isnan
 from typing import IO, Any
 
-from rateproof.errors import CannotWrite, LogError
+from rateproof.errors import LogError, written
 from rateproof.events.columns import NULL
 from rateproof.events.log import (
     COLUMNS,
@@ -74,27 +74,26 @@ class JsonlWriter(LogWriter):
         Raises:
             CannotWrite: the file system says only now that it could not write.
         """
-        try:
+        with written(f"the log {self._name}"):
             if self._stream.fileno() > 2:
                 self._stream.close()
-        except OSError as error:
-            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
 
     def _put(self, lines: str) -> None:
         data = lines.encode("ascii")
-        written = 0
-        try:
-            while written < len(data):
-                count = self._stream.write(memoryview(data)[written:])
-                if count is None:  # it does not block, and its reader is behind
-                    select.select([], [self._stream], [])
-                written += count or 0
-        except OSError as error:
-            whole = data.rfind(b"\n", 0, written) + 1
-            with suppress(OSError):  # of a pipe nothing can be taken back
-                self._stream.seek(whole - written, os.SEEK_CUR)
-                self._stream.truncate()
-            raise CannotWrite(f"cannot write the log {self._name}: {error.strerror}") from error
+        done = 0
+        with written(f"the log {self._name}"):
+            try:
+                while done < len(data):
+                    count = self._stream.write(memoryview(data)[done:])
+                    if count is None:  # it does not block, and its reader is behind
+                        select.select([], [self._stream], [])
+                    done += count or 0
+            except OSError:
+                whole = data.rfind(b"\n", 0, done) + 1
+                with suppress(OSError):  # of a pipe nothing can be taken back
+                    self._stream.seek(whole - done, os.SEEK_CUR)
+                    self._stream.truncate()
+                raise
 
 
 def _fragments(events: EventLog) -> Iterator[Iterable[str]]:

@@ -1,15 +1,14 @@
 """Parquet, zstd: what DuckDB, Polars and pandas read as it is. Needs pyarrow."""
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rateproof.errors import CannotWrite, InvalidArgument
+from rateproof.errors import InvalidArgument, written
 from rateproof.events.arrow import array_of, types_of
 from rateproof.events.log import COLUMNS, EventLog
 from rateproof.events.reserved import ReservedFile
@@ -118,14 +117,12 @@ class ParquetWriter(LogWriter):
         try:
             self._write_groups()
         finally:
-            try:
+            with self._written():
                 if self._lost:
                     self._metadata["complete"] = False
                 self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(self._metadata)})
                 self._writer.close()
                 self._file.close()
-            except OSError as error:
-                raise self._cannot_write(error) from error
 
     def _write_groups(self) -> None:
         pending, self._pending = self._pending, EventLog()
@@ -133,8 +130,9 @@ class ParquetWriter(LogWriter):
         arrays = [array_of(self._pa, pending, name) for name in COLUMNS]
         table = self._pa.Table.from_arrays(arrays, schema=self._schema)
         size = -(-len(table) // max(1, len(table) // _ROWS_A_GROUP))  # no small rest
-        for start in range(0, len(table), max(1, size)):
-            self._write_group(table.slice(start, size))
+        with self._written():
+            for start in range(0, len(table), max(1, size)):
+                self._write_group(table.slice(start, size))
         self._lost = lost_before
 
     def _write_group(self, table: Any) -> None:
@@ -142,19 +140,15 @@ class ParquetWriter(LogWriter):
         footer = _FOOTER_A_GROUP * (self._groups + 1) + len(json.dumps(self._metadata))
         try:
             self._file.reserve(table.nbytes * 9 // 8 + footer + _SLACK)
-        except OSError as error:
+        except OSError:
             if len(table) <= _LEAST_ROWS:
-                raise self._cannot_write(error) from error
+                raise
             half = len(table) // 2
             self._write_group(table.slice(0, half))
             self._write_group(table.slice(half))
             return
-        try:
-            self._writer.write_table(table, row_group_size=len(table))
-        except OSError as error:
-            raise self._cannot_write(error) from error
+        self._writer.write_table(table, row_group_size=len(table))
         self._groups += 1
 
-    def _cannot_write(self, error: OSError) -> CannotWrite:
-        problem = os.strerror(error.errno) if error.errno else error
-        return CannotWrite(f"cannot write the log {printable(self._file.name)}: {problem}")
+    def _written(self) -> AbstractContextManager[None]:
+        return written(f"the log {printable(self._file.name)}")

@@ -29,16 +29,18 @@ def path_of(name: str) -> Any:
         raise InvalidArgument(f"{printable(name)} needs universal-pathlib", _INSTALL) from error
     try:
         path = UPath(name)
-        there = path.exists()
+        path.fs.info(path.path)  # `exists` takes a place that does not answer for one without files
     except (ImportError, ValueError) as error:
         raise InvalidArgument(
             f"{printable(name)}: {error}",
             "file:// and s3:// (pip install s3fs), and what fsspec has",
         ) from error
     except Exception as error:  # each place has errors of its own
-        raise Unreachable(f"cannot reach {printable(name)}: {error}") from error
-    if not there:
-        raise LogError(f"cannot read {printable(name)}: No such file or directory")
+        reason = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        if reason is None or not (reason is error or isinstance(reason, OSError)):
+            problem = f"cannot read {printable(name)}: No such file or directory"
+            raise LogError(problem) from error
+        raise Unreachable(f"cannot reach {printable(name)}: {reason}") from error
     return path
 
 

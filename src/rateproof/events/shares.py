@@ -236,11 +236,6 @@ def split_turn(
 ) -> tuple[dict[int, tuple[Path, int]], Facts]:
     """Share out the rows of some row groups: a file for each piece, its rows, and what is known.
 
-    Args:
-        asked: the way the log is split.
-        groups: the row groups.
-        first: number of their first row in the whole log.
-
     Raises:
         LogError: the log is damaged, gone or of several runs.
         CannotWrite: the disk is full.

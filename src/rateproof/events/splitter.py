@@ -1,18 +1,15 @@
 """A log that does not fit in memory, split by its keys into Parquet files that do."""
 
-import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
 from rateproof import __version__, linux
 from rateproof.core import required_native
-from rateproof.errors import CannotWrite
 from rateproof.events.arrow import array_of, memory_of
 from rateproof.events.costs import (
     MOST_PIECES,
@@ -38,7 +35,7 @@ from rateproof.events.reading_ahead import ahead
 from rateproof.events.repeats import refuse_repeated_apart
 from rateproof.events.stretches import beginnings
 from rateproof.events.workplace import Workplace, identity_of, workplace
-from rateproof.folders import emptied
+from rateproof.folders import emptied, writable
 from rateproof.output import printable
 
 _STRETCHES: Final = 32
@@ -260,8 +257,9 @@ class Splitter:
 
     def closed(self) -> dict[int, tuple[Path, int]]:
         """By the number of each piece its file, whole now, and its rows."""
-        for writer in self._writers.values():
-            self._write(writer.close)
+        with self._written():
+            for writer in self._writers.values():
+                writer.close()
         return {number: (self._file(number), rows) for number, rows in sorted(self._rows.items())}
 
     def _that_fit(self, path: Path, rows: int) -> list[RowFile]:
@@ -320,15 +318,9 @@ class Splitter:
         closed = finer.closed()
         return [RowFile(*closed[place], place, begins[place]) for place in sorted(closed)]
 
-    def _write(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except OSError as error:
-            problem = os.strerror(error.errno) if error.errno else error
-            raise CannotWrite(
-                f"cannot write to {printable(str(self._place.folder))}: {problem}",
-                "the log itself is as it was; TMPDIR names another disk",
-            ) from error
+    def _written(self) -> AbstractContextManager[None]:
+        hint = "the log itself is as it was; TMPDIR names another disk"
+        return writable(self._place.folder, hint)
 
     def _file(self, number: int) -> Path:
         return self._place.folder / f"{self._prefix}{number}.parquet"
@@ -354,11 +346,6 @@ class Splitter:
         Raises:
             CannotWrite: the disk is full.
         """
-        self._write(partial(self._share_out, rows, keys, parts, where))
-
-    def _share_out(
-        self, rows: EventLog, keys: Any, parts: memoryview, where: Callable[[Any], Any]
-    ) -> None:
         pa = self._pa
         order, counts = self._native.by_part(parts, self._count)
         places = pa.Array.from_buffers(pa.uint32(), len(rows), [None, pa.py_buffer(order)])
@@ -384,7 +371,7 @@ class Splitter:
         for number, _ in filled:
             self._rows[number] = self._rows.get(number, 0) + counts[number]
         # What is written to one piece is written by one thread.
-        with ThreadPoolExecutor(linux.processors()) as threads:
+        with self._written(), ThreadPoolExecutor(linux.processors()) as threads:
             list(threads.map(write, *zip(*filled, strict=True)))
 
     def _parts(self, keys: Any) -> memoryview:

@@ -200,10 +200,10 @@ def _codes(text: str) -> list[int]:
     codes = [code.strip() for code in text.split(",")]
     for place, code in enumerate(codes):
         if not re.fullmatch("[1-9][0-9][0-9]", code) or code in codes[:place]:
+            within = "" if text == code else f"{text!r}: "
             twice, strange = f"{code} is there twice", f"{code!r} is not a status code"
-            raise InvalidArgument(
-                f"{text!r}: {twice if code in codes[:place] else strange}", _STATUS_FORM
-            )
+            wrong = twice if code in codes[:place] else strange
+            raise InvalidArgument(f"{within}{wrong}", _STATUS_FORM)
     return list(map(int, codes))
 
 

@@ -30,10 +30,6 @@ def needed(limit: int, window_ns: int = 0) -> Budget:
 class Spending:
     """A budget that is being spent.
 
-    Args:
-        sender: what spends it.
-        budget: how much there is.
-
     Attributes:
         end_ns: when the time is over.
         times: how often what naming takes may be spent.

@@ -102,13 +102,7 @@ class Course:
 
 
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
-    """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, and twice what was used up.
-
-    Args:
-        course: what was found.
-        budget: what it might have spent.
-        spent: what it spent.
-    """
+    """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, and twice what was used up."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
     most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
     requests = max(AT_MOST * most.requests, budget.requests)

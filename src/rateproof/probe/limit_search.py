@@ -28,12 +28,6 @@ _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole;
 class LimitSearch:
     """A search for the limit of a fresh key and for its recovery, noted in the course.
 
-    Args:
-        sender: what carries it.
-        course: what was seen.
-        spending: what it may take.
-        delays_ns: from one poll to the next.
-
     Attributes:
         first: the key that was filled at once, and what was seen of it; None before that.
     """

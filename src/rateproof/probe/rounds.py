@@ -23,13 +23,6 @@ _WHOLE = 2  # windows after which a count that all share is whole
 class Rounds:
     """The rounds of a probe.
 
-    Args:
-        sender: what carries them.
-        course: what was seen.
-        spending: what they may take.
-        families: those that are known.
-        recovery: of the first key.
-
     Attributes:
         recovery: the same, with what a key was seen to save.
         standing: the limiter for which each of the keys was sent that every name has to stand.

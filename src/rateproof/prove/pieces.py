@@ -155,14 +155,6 @@ def survey_of_pieces(
     What is first among equals has the least digest, so the survey is the same in any number of
     pieces.
 
-    Args:
-        pieces: the log.
-        policy: what was promised.
-        tolerance: what clocks may disagree on.
-        judgement: what concerns all keys.
-        over_admission: whether to look for it.
-        headers: whether to look at header fields too.
-
     Raises:
         LogError: a piece cannot be read.
     """

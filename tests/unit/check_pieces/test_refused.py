@@ -65,7 +65,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(check, log, monkeypatch):
         raise OSError(28, "No space left on device")
 
     before = log.read_bytes()
-    monkeypatch.setattr(splitter.Splitter, "_share_out", full)
+    monkeypatch.setattr(splitter.Splitter, "_writer", full)
     code, out, err = check(log, *MEMORY)
     assert (code, out) == (73, "")
     assert "No space left on device" in err

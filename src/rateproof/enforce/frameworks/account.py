@@ -28,11 +28,6 @@ class SharedLimiter(Generic[R]):
 
     Policies that are known early are opened early: what is in `memory://` is
     shared with children only if it was there before they were forked.
-
-    Args:
-        store: where admissions are kept.
-        guarded: the defence of a limiter against floods.
-        options: those of a `Limiter`.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ from rateproof.hunt.report.subject import Subject
 from rateproof.hunt.report.totals import Totals, of_claim
 from rateproof.output import printable, say
 from rateproof.prove import CLAIMS, CONSISTENT, INCONCLUSIVE, VIOLATED, Verdict
-from rateproof.prove.evidence.wording import readable_key, spaced
+from rateproof.prove.evidence.wording import brief, readable_key, spaced
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -216,6 +216,7 @@ def _environment() -> "Environment":
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
+        "brief": brief,
         "spaced": spaced,
         "key": readable_key,
         "timeline": Timeline,

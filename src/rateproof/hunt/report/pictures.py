@@ -19,50 +19,25 @@ _FIRST_WIDTH_NS: Final = 10_000_000
 _MOST_BARS: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A request from its sending to its answer; `left` and `width` in percent."""
-
-    left: float
-    width: float
-    outcome: str
-    number: int
-    sent: str
-    answer: str
-    took: str
-
-
 class Timeline:
     """The requests of a piece of evidence, and the window that they are too many for.
 
+    `left` and `width` are percent; `bars` has each request with its own, and the end that is drawn.
     Of more than 24 requests those in the midst are left out.
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        frame = Frame.of(evidence)
-
-        def percent(ns: int) -> float:
-            return frame.place(ns, 100_000) / 1_000
-
+        self.frame = frame = Frame.of(evidence)
         first, self.left_out, last = shown(evidence.events, _MOST_BARS)
-        self.is_cut = frame.is_cut
-        self.left = percent(frame.opens_ns)
-        self.width = percent(frame.closes_ns) - self.left
+        self.left, self.width = self._span(frame.opens_ns, frame.closes_ns)
         self.bars = []
         for event in (*first, *last):
             ends_ns = frame.last_ns if event.received_ns is None else event.received_ns
-            left = percent(event.sent_ns)
-            self.bars.append(
-                Bar(
-                    left,
-                    percent(ends_ns) - left,
-                    event.outcome,
-                    event.number,
-                    f"{(event.sent_ns - frame.first_ns) / SECOND_NS:.3f} s",
-                    "no answer" if event.status is None else str(event.status),
-                    brief(ends_ns - event.sent_ns),
-                )
-            )
+            self.bars.append((event, *self._span(event.sent_ns, ends_ns), ends_ns))
+
+    def _span(self, from_ns: int, to_ns: int) -> tuple[float, float]:
+        left, right = (self.frame.place(ns, 100_000) / 1_000 for ns in (from_ns, to_ns))
+        return left, right - left
 
 
 class Rates:

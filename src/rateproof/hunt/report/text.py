@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any, Self
 
 from rateproof.answer import answer
-from rateproof.errors import CannotWrite
+from rateproof.errors import CannotWrite, written
 from rateproof.events import parquet
 from rateproof.hunt.iteration import Iteration
 from rateproof.hunt.report.reporter import Reporter
@@ -99,16 +99,11 @@ class SummaryFile(Reporter):
         path = folder / NAME
         self._told: dict[str, int] = {}
         self._name = printable(str(path))
-        try:
+        with written(self._name, "name a folder that can be: --out DIR"):
             folder.mkdir(parents=True, exist_ok=True)
             if path.exists() and not path.is_file():  # opening a pipe would wait for a reader
                 raise CannotWrite(f"cannot write {self._name}: not a regular file")
             self._file = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise CannotWrite(
-                f"cannot write {self._name}: {error.strerror}",
-                "name a folder that can be: --out DIR",
-            ) from error
 
     def append(self, text: str) -> None:
         """Add a block of text and an empty line, and hand both to the system.
@@ -116,11 +111,9 @@ class SummaryFile(Reporter):
         Raises:
             CannotWrite: the disk is full, or the like.
         """
-        try:
+        with written(self._name):
             self._file.write(text + "\n\n")
             self._file.flush()
-        except OSError as error:
-            raise CannotWrite(f"cannot write {self._name}: {error.strerror}") from error
 
     def begin(self, subject: Subject, totals: Totals) -> None:
         """See `Reporter`."""

@@ -6,7 +6,7 @@ openly assumed: `verify` takes the requests as a log and judges that.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeGuard
 
@@ -206,11 +206,13 @@ class _Fields:
     data: Mapping[str, Any]
     where: str = ""
 
-    def _get(self, name: str, form: str, fits: "type | tuple[type, ...]") -> Any:
+    def _get(
+        self, name: str, form: str, kind: type, fits: Callable[[Any], bool] = lambda _: True
+    ) -> Any:
         if name not in self.data:
             raise LogError(f"{self.where}{name} is missing", form)
         value = self.data[name]
-        if not isinstance(value, fits) or (isinstance(value, bool) and fits is not bool):
+        if type(value) is not kind or not fits(value):
             raise self.wrong(name, form)
         return value
 
@@ -222,10 +224,7 @@ class _Fields:
         return value
 
     def one_of(self, name: str, accepted: tuple[str, ...]) -> str:
-        form = f"one of {', '.join(accepted)}"
-        value: str = self._get(name, form, str)
-        if value not in accepted:
-            raise self.wrong(name, form)
+        value: str = self._get(name, f"one of {', '.join(accepted)}", str, accepted.__contains__)
         return value
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
@@ -236,9 +235,7 @@ class _Fields:
 
     def whole(self, name: str, least: int = -_MOST, most: int = _MOST) -> int:
         form = f"a whole number from {least} to {most}"
-        value: int = self._get(name, form, int)
-        if not least <= value <= most:
-            raise self.wrong(name, form)
+        value: int = self._get(name, form, int, lambda value: least <= value <= most)
         return value
 
     def maybe_whole(self, name: str, least: int = -_MOST, most: int = _MOST) -> int | None:
@@ -255,17 +252,18 @@ class _Fields:
 
     def among(self, name: str, known: Mapping[int, int]) -> list[int]:
         """Return what is known of each of a list of numbers."""
-        form = "a list of numbers of requests"
-        numbers: list[int] = self._get(name, form, list)
-        if not all(type(one) is int and one in known for one in numbers):
-            raise self.wrong(name, form)
-        return [known[one] for one in numbers]
+
+        def fits(numbers: list[Any]) -> bool:
+            return all(type(one) is int and one in known for one in numbers)
+
+        return [known[one] for one in self._get(name, "a list of numbers of requests", list, fits)]
 
     def objects(self, name: str) -> list[dict[str, Any]]:
-        form = "a list of one object or more"
-        value: list[dict[str, Any]] = self._get(name, form, list)
-        if not value or not all(isinstance(one, dict) for one in value):
-            raise self.wrong(name, form)
+
+        def fits(several: list[Any]) -> bool:
+            return bool(several) and all(isinstance(one, dict) for one in several)
+
+        value: list[dict[str, Any]] = self._get(name, "a list of one object or more", list, fits)
         return value
 
 

@@ -229,8 +229,8 @@ def test_crashes_and_deeds_are_told_in_the_order_of_the_test(subject, log_of, it
     findings.add_iteration(iteration_of(log, crashes=[crash], nemesis=(deed,)), LOG)
     text = Reader(page(findings)).text
     assert text.index("killed worker 2") < text.index("crash: server ended with code 3")
-    assert "1.50 s" in text
-    assert "2.00 s" in text
+    assert "1.50\N{NO-BREAK SPACE}s" in text
+    assert "2.00\N{NO-BREAK SPACE}s" in text
 
 
 def test_a_test_that_did_not_end_in_order_says_so(subject):

@@ -66,15 +66,16 @@ def timeline_of(log, claim="over-admission"):
 )
 def test_a_window_far_longer_than_the_evidence_is_cut_off(log_of, at_s, rejected, claim, is_cut):
     line = timeline_of(log_of(*at_s, rejected=rejected), claim)
-    assert line.is_cut == is_cut
-    spans = [(line.left, line.width), *((bar.left, bar.width) for bar in line.bars)]
+    assert line.frame.is_cut == is_cut
+    spans = [(line.left, line.width), *((left, width) for _, left, width, _ in line.bars)]
     assert all(0 <= left <= left + width <= 100.01 for left, width in spans)
 
 
 def test_the_window_of_a_wrong_rejection_ends_where_that_was_sent(log_of):
     line = timeline_of(log_of(0, 1, rejected=[2]), "wrong-rejection")
-    assert line.bars[-1].outcome == "rejected"
-    assert line.left + line.width == pytest.approx(line.bars[-1].left)
+    event, left, *_ = line.bars[-1]
+    assert event.outcome == "rejected"
+    assert line.left + line.width == pytest.approx(left)
 
 
 def test_of_very_many_requests_the_first_and_the_last_are_drawn(log_of):
@@ -83,7 +84,7 @@ def test_of_very_many_requests_the_first_and_the_last_are_drawn(log_of):
     line = Timeline(piece)
     assert len(line.bars) == 24
     assert line.left_out == len(piece.events) - 24
-    shown = [bar.number for bar in line.bars]
+    shown = [event.number for event, *_ in line.bars]
     numbers = [event.number for event in piece.events]
     assert shown == numbers[:16] + numbers[-8:]
 

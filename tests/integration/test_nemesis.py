@@ -1,6 +1,5 @@
 """Under a nemesis the verdict is still right, and says what was done to whom and when."""
 
-import json
 import os
 import shlex
 import signal

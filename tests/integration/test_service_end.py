@@ -280,7 +280,7 @@ def test_sigterm_does_not_wait_for_settings_that_are_read_again(start_service, t
         os.mkfifo(token)
         for _ in range(3):
             service.process.send_signal(signal.SIGHUP)
-        # Until the settings are read, policies told as text are refused, but known ones go on.
+        # Until the settings are read, policies told as text wait and are refused, but known ones go on.
         policies = iter(range(2, 10**6))
 
         def refused():

@@ -350,27 +350,29 @@ def hello():
     return "hello"
 """
 CLIENT, ADDRESS = 'lambda: request.args["clientId"]', "lambda: request.remote_addr"
+SEED_1 = ("--seed", 1, "--iterations", 1)
+LATER = ("--schedule", "6 at 0s, 6 at 3s")  # what came before the test has left no window by then
 
 
 @pytest.mark.slow
 @pytest.mark.alone  # a window is full only where it is answered within it
 @pytest.mark.parametrize(
-    ("key", "strategy", "workers", "seconds", "name", "words"),
+    ("key", "strategy", "workers", "seconds", "sent", "name", "words"),
     [
-        (ADDRESS, "moving-window", 1, 1, "other-key", "limits all clients together"),
-        (ADDRESS, "fixed-window", 1, 1, "other-key", "limits all clients together"),
+        (ADDRESS, "moving-window", 1, 1, LATER, "other-key", "limits all clients together"),
+        (ADDRESS, "fixed-window", 1, 1, LATER, "other-key", "limits all clients together"),
         # Counters are told apart by what a quarter of a window lets through.
-        (CLIENT, "moving-window", 4, 20, "several-counters", "or more counters that do not know"),
+        (CLIENT, "moving-window", 4, 20, SEED_1, "several-counters", "counters that do not know"),
     ],
 )
 def test_what_flask_limiter_does_is_named(
-    run_tester, free_port, tmp_path, key, strategy, workers, seconds, name, words
+    run_tester, free_port, tmp_path, key, strategy, workers, seconds, sent, name, words
 ):
     limited = LIMITED.format(key=key, strategy=strategy, seconds=seconds)
     (tmp_path / "limited.py").write_text(limited)
     gunicorn = f"{sys.executable} -m gunicorn limited:app --preload --threads 8 --workers {workers}"
     command = f"{gunicorn} --bind {{host}}:{{port}} --no-control-socket"
-    steps = ("--start", command, "--no-shrink", "--seed", 1, "--iterations", 1)
+    steps = ("--start", command, "--no-shrink", *sent)
     code, lines, errors = run_tester(
         f"http://127.0.0.1:{free_port}", *steps, policy=f"5 per {seconds}s", cwd=tmp_path
     )

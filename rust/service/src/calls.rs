@@ -43,6 +43,8 @@ pub struct Calls {
     state: State,
     open: Vec<Call>,
     ends: bool,
+    /// A call waits for what no event will tell of.
+    pub waits: bool,
     /// It is to be closed once it was answered.
     pub over: bool,
 }
@@ -145,6 +147,7 @@ impl Calls {
             state: State::Begins(Box::new(begun)),
             open: Vec::new(),
             ends: false,
+            waits: false,
             over: false,
         }
     }
@@ -176,7 +179,10 @@ impl Calls {
             std::mem::swap(&mut pipe.output, out);
         }
         let mut context = Context::from_waker(Waker::noop());
+        let others_wait = std::mem::take(&mut desk.waits);
         let answered = self.poll(desk, &mut context);
+        self.waits = desk.waits;
+        desk.waits |= others_wait;
         std::mem::swap(&mut locked(&self.pipe).output, out);
         answered
     }
@@ -337,12 +343,16 @@ impl Call {
                     message.extend_from_slice(&bytes);
                 }
                 Poll::Ready(None) => {
-                    let message = std::mem::take(message).freeze();
-                    match answered(self.decides, &message, desk) {
+                    let whole = std::mem::take(message).freeze();
+                    match answered(self.decides, &whole, desk) {
                         Ok(answer) => match begin_answer(respond) {
                             Some(stream) => self.step = Step::Answers { answer, stream },
                             None => return true,
                         },
+                        Err(_) if desk.has_to_wait() => {
+                            *message = whole.into();
+                            return false;
+                        }
                         Err(failure) => {
                             refuse(respond, &failure);
                             return true;

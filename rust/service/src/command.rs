@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use crate::answer::Ending;
 use crate::connection::MOST_ANSWERED;
 use crate::frame::{self, Words};
 use crate::limits::Limits;
+use crate::metrics::Page;
 use crate::reply::Reply;
 use crate::session::{self, Session};
 use crate::tables::Tables;
@@ -71,9 +73,31 @@ pub struct Desk {
     pub ends: bool,
     /// Bytes of answers in this turn of a client; a look at all tables counts as a whole turn.
     pub spent: usize,
+    /// Figures that a client asked for.
+    pub page: Option<(Page, Ending)>,
+    /// A client waits for what no event will tell of.
+    pub waits: bool,
 }
 
 impl Desk {
+    pub fn new(limits: Arc<Limits>, known: Known) -> Self {
+        Self {
+            limits,
+            known,
+            ends: false,
+            spent: 0,
+            page: None,
+            waits: false,
+        }
+    }
+
+    /// True if whoever asked last waits for the store.
+    pub fn has_to_wait(&mut self) -> bool {
+        let waits = std::mem::take(&mut self.known.waits);
+        self.waits |= waits;
+        waits
+    }
+
     /// True if it serves, and every table can be used.
     pub fn can_decide(&mut self) -> bool {
         self.spent += MOST_ANSWERED;
@@ -83,7 +107,7 @@ impl Desk {
 
 impl Session {
     /// Answers the command that these bytes begin with, whose `words` are kept there; its length, or `None`
-    /// where more of it has to come.
+    /// where more of it has to come, or it waits for the store.
     pub fn answer<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -105,6 +129,9 @@ impl Session {
                         reply,
                     }
                     .run();
+                    if desk.known.waits {
+                        return None;
+                    }
                 }
                 Some(length)
             }
@@ -145,7 +172,9 @@ impl Ask<'_, '_> {
                 ))
             }
         };
-        if let Err(error) = done {
+        if let Err(error) = done
+            && !self.desk.known.waits
+        {
             self.reply.error(&error);
         }
     }

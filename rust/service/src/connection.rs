@@ -11,7 +11,7 @@ use crate::answer::{self, Ending};
 use crate::calls::Calls;
 use crate::command::Desk;
 use crate::frame::Words;
-use crate::metrics::REFUSED;
+use crate::metrics::{Page, REFUSED};
 use crate::request::{Refused, Request, as_http_1_1};
 use crate::routes;
 use crate::session::Session;
@@ -69,6 +69,8 @@ pub enum Protocol {
         peer: Option<IpAddr>,
         /// Bytes of a body that are still to come.
         skip: u64,
+        /// Figures that are being put together.
+        page: Option<Box<(Page, Ending)>>,
     },
     Resp(Session),
     Grpc(Box<Calls>),
@@ -156,7 +158,8 @@ impl Connection {
             // The client has to hear which call was the last.
             Protocol::Grpc(_) => true,
         };
-        self.output.is_empty() && self.input.is_empty() && !more_comes && !self.lingers
+        let silent = self.output.is_empty() && self.input.is_empty() && !self.held;
+        silent && !more_comes && !self.lingers
     }
 
     /// Says that there are too many connections, as far as that is possible at once.
@@ -183,8 +186,19 @@ impl Connection {
 
     /// Reads, decides and answers as far as it goes. `closing`: the client sends no more than is here.
     pub fn serve(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
-        let mut drained = std::mem::take(&mut self.drained) && !closing;
         desk.spent = 0;
+        let waits = |protocol: &Protocol| matches!(protocol, Protocol::Grpc(calls) if calls.waits);
+        if waits(&self.protocol) {
+            self.took(desk, &[]);
+        }
+        match self.turn(desk, room, closing) {
+            Turn::Waits | Turn::Answered if waits(&self.protocol) => Turn::More,
+            turn => turn,
+        }
+    }
+
+    fn turn(&mut self, desk: &mut Desk, room: &mut [u8], closing: bool) -> Turn {
+        let mut drained = std::mem::take(&mut self.drained) && !closing;
         for _ in 0..TURNS {
             desk.spent += self.output.len() - self.written;
             match self.flush() {
@@ -263,6 +277,24 @@ impl Connection {
         }
     }
 
+    /// Goes on with the figures that were asked for; true if others come first, and then the rest of them.
+    fn makes_page(&mut self, desk: &mut Desk) -> bool {
+        let Protocol::Http { page, .. } = &mut self.protocol else {
+            return false;
+        };
+        let Some(made) = page else {
+            return false;
+        };
+        if !made.0.advance() {
+            self.held = true;
+            desk.spent += MOST_ANSWERED;
+            return true;
+        }
+        answer::text(&mut self.output, 200, &made.0.text, made.1);
+        *page = None;
+        false
+    }
+
     /// Answers every whole request, as long as the answers are not too long; returns where the rest begins.
     fn answer_all(&mut self, desk: &mut Desk, bytes: &[u8]) -> usize {
         let (mut at, mut words, mut asks) = (0, Words::new(), false);
@@ -274,7 +306,7 @@ impl Connection {
             (self.held, self.ending) = (calls.is_held(), calls.over);
             return bytes.len();
         }
-        while !self.ending && at < bytes.len() {
+        while !self.makes_page(desk) && !self.ending && at < bytes.len() {
             if desk.spent + self.output.len() > MOST_ANSWERED {
                 self.held = true;
                 break;
@@ -287,7 +319,7 @@ impl Connection {
                     at += skipped as usize;
                     continue;
                 }
-                Protocol::Http { peer, skip } => {
+                Protocol::Http { peer, skip, page } => {
                     let same;
                     let mut read = Request::parse(rest);
                     if read.is_err() {
@@ -300,6 +332,7 @@ impl Connection {
                             routes::answer(&mut self.output, desk, &request, *peer);
                             *skip = request.length;
                             self.ending = !request.keeps_alive || desk.ends;
+                            *page = desk.page.take().map(Box::new);
                         }
                         Err(Refused(status, detail)) => {
                             let ending = Ending {
@@ -314,7 +347,11 @@ impl Connection {
                 Protocol::Resp(session) => {
                     match session.answer(rest, &mut words, desk, &mut self.output) {
                         Some(length) => at += length,
-                        None => break,
+                        None => {
+                            self.held = desk.has_to_wait();
+                            desk.spent += if self.held { MOST_ANSWERED } else { 0 };
+                            break;
+                        }
                     }
                     self.ending = session.quits;
                     // Neither a line without words nor what needs the token is a request.
@@ -335,6 +372,8 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::fs::File;
     use std::sync::Arc;
 
     use socket2::{Domain, Type};
@@ -342,7 +381,7 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::settings::Settings;
-    use crate::store::Store;
+    use crate::store::{Store, folder_of};
     use crate::told::{Known, Told};
 
     /// A connection of HTTP, and its client's end.
@@ -350,6 +389,7 @@ mod tests {
         speaking(Protocol::Http {
             peer: None,
             skip: 0,
+            page: None,
         })
     }
 
@@ -363,16 +403,16 @@ mod tests {
     }
 
     fn desk() -> Desk {
-        let settings = Settings::parse("[limits.api]\npolicy = '5 per 5s'\n", false);
-        let mut store = Store::new("memory://", 64).expect("it is a store");
+        desk_of("[limits.api]\npolicy = '5 per 5s'\n", "memory://")
+    }
+
+    fn desk_of(settings: &str, store: &str) -> Desk {
+        let settings = Settings::parse(settings, false);
+        let mut store = Store::new(store, 64).expect("it is a store");
         let settings = settings.expect("they are settings");
         let limits = Limits::open(&settings, None, &mut store, None);
-        Desk {
-            limits: Arc::new(limits.expect("they are limits")),
-            known: Known::new(Arc::new(Told::new(store, 0))),
-            ends: false,
-            spent: 0,
-        }
+        let limits = Arc::new(limits.expect("they are limits"));
+        Desk::new(limits, Known::new(Arc::new(Told::new(store, 1))))
     }
 
     #[test]
@@ -397,12 +437,72 @@ mod tests {
             let asked = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(3);
             client.write_all(asked.as_bytes()).expect("there is room");
             for _ in 0..3 {
-                assert_eq!(connection.serve(&mut desk, &mut room, false), Turn::More);
-                let told = client.read(&mut room).expect("it was answered");
+                let told = (0..9).find_map(|_| {
+                    connection.serve(&mut desk, &mut room, false);
+                    client.read(&mut room).ok()
+                });
+                let told = told.expect("it was answered");
                 let heads = room[..told].windows(9).filter(|text| text == b"HTTP/1.1 ");
                 assert_eq!(heads.count(), 1, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn figures_of_many_limits_take_many_turns_and_are_told_once() {
+        let limit = |number| format!("[limits.l{number}]\npolicy = '{number} per 5s'\n");
+        let settings: String = (1..=200).map(limit).collect();
+        let (mut desk, mut room) = (desk_of(&settings, "memory://"), vec![0; 1024 * 1024]);
+        let (mut connection, mut client) = connected();
+        let asked = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n";
+        client.write_all(asked).expect("there is room");
+        let (mut turns, mut page) = (0, Vec::new());
+        while !page.ends_with(b"ok\n") {
+            connection.serve(&mut desk, &mut room, false);
+            assert!(page.is_empty() || turns >= 50, "{turns}");
+            turns += 1;
+            while let Ok(told @ 1..) = client.read(&mut room) {
+                page.extend_from_slice(&room[..told]);
+            }
+        }
+        let page = String::from_utf8(page).expect("it is text");
+        for family in ["decision_seconds_count", "table_fill"] {
+            let lines = page.lines().filter(|line| line.contains(family));
+            let lines: HashSet<&str> = lines.filter(|line| line.contains("{limit=")).collect();
+            assert_eq!(lines.len(), 200, "{family}");
+        }
+        assert_eq!(page.matches("# TYPE").count(), 6);
+        assert_eq!(page.matches("HTTP/1.1 200").count(), 2);
+    }
+
+    #[test]
+    fn a_policy_told_as_text_waits_for_the_store_and_nobody_else_does() {
+        let name = format!("waits-{}", std::process::id());
+        let mut desk = desk_of(
+            "[limits.api]\npolicy = '5 per 5s'\n",
+            &format!("shm://{name}"),
+        );
+        let folder = folder_of(&name).expect("it is a name");
+        let lock = File::open(folder.join("lock")).expect("a store has it");
+        lock.lock().expect("nobody has it");
+        let (mut connection, mut client) = speaking(Protocol::Resp(Session::new(1)));
+        let mut room = vec![0; 64 * 1024];
+        let hits = b"RP.HIT k api\r\nRP.HIT k '3 per 9s'\r\nPING\r\n";
+        client.write_all(hits).expect("there is room");
+        for told in [true, false] {
+            assert_eq!(connection.serve(&mut desk, &mut room, false), Turn::More);
+            assert!(std::mem::take(&mut desk.waits));
+            assert_eq!(client.read(&mut room).is_ok(), told, "the first is known");
+        }
+        drop(lock);
+        connection.serve(&mut desk, &mut room, false);
+        let told = client.read(&mut room).expect("it was answered");
+        let answer = b"*5\r\n:0\r\n:3\r\n:2\r\n:-1\r\n:9000\r\n+PONG\r\n";
+        assert_eq!(
+            room[..told].escape_ascii().to_string(),
+            answer.escape_ascii().to_string()
+        );
+        std::fs::remove_dir_all(folder).expect("it is ours");
     }
 
     /// Before the connection's buffer there is one of 16 KiB.

@@ -18,7 +18,7 @@ use crate::metrics::Meter;
 use crate::rules::{Rate, Rules};
 use crate::store::Store;
 use crate::tables::{Fault, Tables, seconds_of};
-use crate::told::Known;
+use crate::told::{Known, Untaken};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -57,6 +57,12 @@ impl From<Fault> for Failure {
             Fault::Failed => unavailable("the limiter's storage failed"),
             Fault::Asked(reason) => (INVALID_ARGUMENT, reason),
         }
+    }
+}
+
+impl From<Untaken> for Failure {
+    fn from(Untaken(reason): Untaken) -> Self {
+        (RESOURCE_EXHAUSTED, reason)
     }
 }
 
@@ -251,12 +257,8 @@ fn overridden(
             &rate.unit.to_be_bytes(),
         ]
         .concat();
-        let found = known.tables(&[&text], || Ok(vec![quota]));
-        // The code of an error of RESP says nothing here.
-        let failed = |error: String| error.trim_start_matches("ERR ").to_owned();
-        found
-            .map(|tables| Cow::Owned(Arc::clone(tables)))
-            .map_err(|error| (RESOURCE_EXHAUSTED, failed(error)))
+        let found = known.tables::<Failure>(&[&text], || Ok(vec![quota]))?;
+        Ok::<_, Failure>(Cow::Owned(Arc::clone(found)))
     };
     Ok(Asked {
         place,

@@ -165,7 +165,11 @@ impl Door {
             None => Stream::Plain(socket),
         };
         let protocol = match self.speaks {
-            Speaks::Http => Protocol::Http { peer, skip: 0 },
+            Speaks::Http => Protocol::Http {
+                peer,
+                skip: 0,
+                page: None,
+            },
             Speaks::Resp => {
                 let number = clients.fetch_add(1, Ordering::Relaxed) + 1;
                 Protocol::Resp(Session::new(number as i64))

@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rateproof_enforce::Table;
+
 use crate::limits::Limits;
 use crate::policy::Text;
+use crate::tables::Tables;
 
 /// Connections that are open, and what was refused before a limit was asked.
 pub static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
@@ -145,65 +148,143 @@ impl MostDenied {
     }
 }
 
-/// The page.
-pub fn page(limits: &Limits) -> String {
-    static TURN: AtomicU64 = AtomicU64::new(0);
-    let mut page = Page::default();
-    let meters: Vec<(&str, &Meter)> = limits
-        .counted()
-        .filter_map(|(name, tables)| Some((name, tables.meter()?)))
-        .collect();
-    page.family("decisions_total", "counter", "Decisions by outcome.");
-    for (name, meter) in &meters {
-        for (number, outcome) in OUTCOMES.iter().enumerate() {
-            let sum = meter.sum(|shard| &shard.outcomes[number]);
-            page.line("", &[("limit", name), ("outcome", outcome)], sum);
+/// A limit as the page tells it.
+struct Counted {
+    name: String,
+    meter: Meter,
+    tables: Vec<Arc<Table>>,
+}
+
+/// A family of figures: name, kind, help, of how many limits they are told at once, and how.
+type Family = (
+    &'static str,
+    &'static str,
+    &'static str,
+    usize,
+    fn(&mut Page, &Counted),
+);
+
+const FAMILIES: [Family; 4] = [
+    (
+        "decisions_total",
+        "counter",
+        "Decisions by outcome.",
+        64,
+        Page::outcomes,
+    ),
+    (
+        "decision_seconds",
+        "histogram",
+        "Time that a decision took.",
+        64,
+        Page::took,
+    ),
+    (
+        "table_fill",
+        "gauge",
+        "Share of a table's places that count something, by a sample.",
+        4,
+        Page::fill,
+    ),
+    (
+        "most_denied",
+        "gauge",
+        "Keys that were denied most in the last 2 to 4 minutes, at least so often.",
+        64,
+        Page::count_denied,
+    ),
+];
+
+/// The page, put together in portions: that of thousands of limits would hold an event loop for long.
+pub struct Page {
+    limits: Arc<[Counted]>,
+    show_keys: bool,
+    /// Another sample is looked at for each page.
+    turn: u64,
+    /// The next family and its next limit.
+    next: (usize, usize),
+    most_denied: Vec<(String, Box<[u8]>, u64)>,
+    /// The family whose lines come now.
+    name: String,
+    pub text: String,
+}
+
+impl Page {
+    pub fn new(limits: &Limits) -> Self {
+        static TURN: AtomicU64 = AtomicU64::new(0);
+        let counted = |(name, tables): (&str, &Tables)| {
+            Some(Counted {
+                name: name.to_owned(),
+                meter: tables.meter()?.clone(),
+                tables: tables.own().to_vec(),
+            })
+        };
+        Self {
+            limits: limits.counted().filter_map(counted).collect(),
+            show_keys: limits.show_keys,
+            turn: TURN.fetch_add(1, Relaxed),
+            next: (0, 0),
+            most_denied: Vec::new(),
+            name: String::new(),
+            text: String::new(),
         }
     }
-    let took = "Time that a decision took.";
-    page.family("decision_seconds", "histogram", took);
-    for (name, meter) in &meters {
+
+    /// Adds a portion; true once that was the last one.
+    pub fn advance(&mut self) -> bool {
+        let (family, begin) = self.next;
+        let Some((name, kind, help, portion, add)) = FAMILIES.get(family) else {
+            self.end();
+            return true;
+        };
+        if begin == 0 {
+            self.family(name, kind, help);
+        }
+        let limits = Arc::clone(&self.limits);
+        let end = limits.len().min(begin + portion);
+        for counted in &limits[begin..end] {
+            add(self, counted);
+        }
+        self.next = match end == limits.len() {
+            true => (family + 1, 0),
+            false => (family, end),
+        };
+        false
+    }
+
+    fn outcomes(&mut self, Counted { name, meter, .. }: &Counted) {
+        for (number, outcome) in OUTCOMES.iter().enumerate() {
+            let sum = meter.sum(|shard| &shard.outcomes[number]);
+            self.line("", &[("limit", name), ("outcome", outcome)], sum);
+        }
+    }
+
+    fn took(&mut self, Counted { name, meter, .. }: &Counted) {
         let mut below = 0;
         for number in 0..=BOUNDS.len() {
             below += meter.sum(|shard| &shard.took[number]);
             let bound = BOUNDS.get(number).map(|bound| *bound as f64 / 1e9);
             let end = bound.map_or("+Inf".to_owned(), |bound| bound.to_string());
-            page.line("_bucket", &[("limit", name), ("le", &end)], below);
+            self.line("_bucket", &[("limit", name), ("le", &end)], below);
         }
         let seconds = meter.sum(|shard| &shard.took_ns) as f64 / 1e9;
-        page.line("_sum", &[("limit", name)], seconds);
-        page.line("_count", &[("limit", name)], below);
+        self.line("_sum", &[("limit", name)], seconds);
+        self.line("_count", &[("limit", name)], below);
     }
-    let fill = "Share of a table's places that count something, by a sample.";
-    page.family("table_fill", "gauge", fill);
-    let turn = TURN.fetch_add(1, Relaxed);
-    for (name, tables) in limits.counted() {
-        for table in tables.own() {
-            if let Ok(census) = table.census(None, turn, SAMPLE) {
+
+    fn fill(&mut self, Counted { name, tables, .. }: &Counted) {
+        for table in tables {
+            if let Ok(census) = table.census(None, self.turn, SAMPLE) {
                 let fill = census.live as f64 / census.slots.max(1) as f64;
                 let quota = Text(table.quota()).to_string();
-                page.line("", &[("limit", name), ("quota", &quota)], fill);
+                self.line("", &[("limit", name), ("quota", &quota)], fill);
             }
         }
     }
-    let most = "Keys that were denied most in the last 2 to 4 minutes, at least so often.";
-    page.family("most_denied", "gauge", most);
-    for (name, key, count) in most_denied(&meters) {
-        let show = if limits.show_keys { shown } else { digest };
-        page.line("", &[("limit", name), ("key", &show(&key))], count);
-    }
-    let refused = "Requests about which no limit was asked: malformed, too large, unknown.";
-    page.family("refused_total", "counter", refused);
-    page.line("", &[], REFUSED.load(Relaxed));
-    page.family("connections", "gauge", "Connections that are open.");
-    page.line("", &[], CONNECTIONS.load(Relaxed));
-    page.text
-}
 
-fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64)> {
-    let mut found = Vec::new();
-    let now = Instant::now();
-    for (name, meter) in meters {
+    /// The lines come at the end: only the most denied of all are told.
+    fn count_denied(&mut self, Counted { name, meter, .. }: &Counted) {
+        let now = Instant::now();
         let mut counts: HashMap<Box<[u8]>, u64> = HashMap::new();
         for shard in &meter.shards[..] {
             let mut kept = shard.most_denied();
@@ -212,40 +293,28 @@ fn most_denied<'a>(meters: &[(&'a str, &Meter)]) -> Vec<(&'a str, Box<[u8]>, u64
                 *counts.entry(key.clone()).or_default() += count;
             }
         }
-        found.extend(counts.into_iter().map(|(key, count)| (*name, key, count)));
+        let found = &mut self.most_denied;
+        found.extend(
+            counts
+                .into_iter()
+                .map(|(key, count)| (name.clone(), key, count)),
+        );
+        found.sort_by(|one, two| (two.2, &one.1).cmp(&(one.2, &two.1)));
+        found.truncate(MOST_SHOWN);
     }
-    found.sort_by(|one, two| (two.2, &one.1).cmp(&(one.2, &two.1)));
-    found.truncate(MOST_SHOWN);
-    found
-}
 
-/// A digest that stands for a key: the same for as long as this process lives, and of no use elsewhere.
-fn digest(key: &[u8]) -> String {
-    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    format!("k-{:016x}", STATE.hash_one(key))
-}
-
-/// A key as text: no two keys are the same text, or their lines would be.
-fn shown(key: &[u8]) -> String {
-    let mut text = String::with_capacity(key.len());
-    for chunk in key.utf8_chunks() {
-        text += &chunk.valid().replace('\\', "\\\\");
-        for byte in chunk.invalid() {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
+    fn end(&mut self) {
+        let show = if self.show_keys { shown } else { digest };
+        for (name, key, count) in std::mem::take(&mut self.most_denied) {
+            self.line("", &[("limit", &name), ("key", &show(&key))], count);
         }
+        let refused = "Requests about which no limit was asked: malformed, too large, unknown.";
+        self.family("refused_total", "counter", refused);
+        self.line("", &[], REFUSED.load(Relaxed));
+        self.family("connections", "gauge", "Connections that are open.");
+        self.line("", &[], CONNECTIONS.load(Relaxed));
     }
-    text
-}
 
-#[derive(Default)]
-struct Page {
-    text: String,
-    /// The family whose lines come now.
-    name: String,
-}
-
-impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.name = format!("rateproof_service_{name}");
         let name = &self.name;
@@ -266,6 +335,25 @@ impl Page {
         let end = if labels.is_empty() { "" } else { "}" };
         let _ = writeln!(self.text, "{end} {value}");
     }
+}
+
+/// A digest that stands for a key: the same for as long as this process lives, and of no use elsewhere.
+fn digest(key: &[u8]) -> String {
+    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    format!("k-{:016x}", STATE.hash_one(key))
+}
+
+/// A key as text: no two keys are the same text, or their lines would be.
+fn shown(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text += &chunk.valid().replace('\\', "\\\\");
+        for byte in chunk.invalid() {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use crate::answer::{self, Ending};
 use crate::command::Desk;
-use crate::connection::MOST_ANSWERED;
-use crate::metrics;
+use crate::metrics::Page;
 use crate::request::Request;
 use crate::visible::quoted;
 
@@ -34,10 +33,7 @@ pub fn answer(out: &mut Vec<u8>, desk: &mut Desk, request: &Request<'_>, peer: O
     }
     let Some(rest) = request.path.strip_prefix(b"/check/") else {
         return match request.path {
-            b"/metrics" => {
-                desk.spent += MOST_ANSWERED;
-                answer::text(out, 200, &metrics::page(limits), ending);
-            }
+            b"/metrics" => desk.page = Some((Page::new(limits), ending)),
             path => {
                 let detail = format!("no path {}; ask for /check/NAME", quoted(path));
                 answer::refused(out, 404, &detail, ending);

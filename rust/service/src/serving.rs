@@ -28,6 +28,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The time for requests that clients send on open connections before they see that it ends.
 const GRACE: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(1);
+/// The time until a client that waits for what no event tells of has its next turn.
+const PAUSE: Duration = Duration::from_millis(1);
 /// As long as events come within this time, a loop looks for them before it sleeps: to be woken
 /// would cost the client's processor more.
 const SOON: Duration = Duration::from_micros(20);
@@ -157,18 +159,14 @@ impl Loop {
         let mut events = Events::with_capacity(EVENTS);
         let mut room = vec![0; ROOM];
         let mut turn = shared.turn.load(Ordering::Acquire);
-        let mut desk = Desk {
-            limits: shared.limits(),
-            known: Known::new(Arc::clone(&shared.told)),
-            ends: false,
-            spent: 0,
-        };
+        let mut desk = Desk::new(shared.limits(), Known::new(Arc::clone(&shared.told)));
         let (mut more, mut swept) = (Vec::new(), Instant::now());
         let (mut ends_at, mut soon): (Option<Instant>, bool) = (None, false);
         loop {
             let (longest, looks) = match more.is_empty() {
                 true if ends_at.is_some() => (GRACE / 4, soon),
                 true => (SWEEP, soon),
+                false if std::mem::take(&mut desk.waits) => (PAUSE, false),
                 false => (Duration::ZERO, false),
             };
             let begun = Instant::now();

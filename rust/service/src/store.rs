@@ -62,8 +62,30 @@ impl Store {
     /// # Errors
     /// The store cannot be used, or a table is another one.
     pub fn open(&mut self, quotas: &[Quota]) -> Result<Vec<Arc<Table>>, String> {
-        let _lock = self.folder.as_deref().map(locked).transpose()?;
-        quotas.iter().map(|quota| self.table(*quota)).collect()
+        let opened = self.open_within(quotas, PATIENCE)?;
+        opened.ok_or_else(|| self.stays_locked())
+    }
+
+    /// The same, or `None` if another process has the lock for so long.
+    pub fn open_within(
+        &mut self,
+        quotas: &[Quota],
+        patience: Duration,
+    ) -> Result<Option<Vec<Arc<Table>>>, String> {
+        let _lock = match &self.folder {
+            None => None,
+            Some(folder) => match locked(folder, patience)? {
+                None => return Ok(None),
+                lock => lock,
+            },
+        };
+        let opened = quotas.iter().map(|quota| self.table(*quota));
+        opened.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn stays_locked(&self) -> String {
+        let folder = self.folder.as_deref().unwrap_or(Path::new(""));
+        format!("{} stays locked by another process", folder.display())
     }
 
     /// The counters of all who share the store; those of memory nobody else could read.
@@ -72,7 +94,9 @@ impl Store {
     /// They cannot be opened.
     pub fn counters(&mut self) -> Result<Option<Arc<Counters>>, String> {
         if let (Some(folder), None) = (&self.folder, &self.counters) {
-            let _lock = locked(folder)?;
+            let Some(_lock) = locked(folder, PATIENCE)? else {
+                return Err(self.stays_locked());
+            };
             let opened = Counters::open(Some(&folder.join(COUNTERS_FILE)), self.tables.is_empty());
             self.counters = Some(Arc::new(opened.map_err(|error| error.to_string())?));
         }
@@ -144,7 +168,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn folder_of(name: &str) -> Option<PathBuf> {
+pub fn folder_of(name: &str) -> Option<PathBuf> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let right = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(known);
     let shared = Path::new("/dev/shm");
@@ -156,11 +180,12 @@ fn folder_of(name: &str) -> Option<PathBuf> {
     right.then(|| root.join(format!("rateproof-{}-{name}", effective_user())))
 }
 
-/// The folder, made if needed, with its lock held until the file is dropped.
-fn locked(folder: &Path) -> Result<File, String> {
+/// The folder, made if needed, with its lock held until the file is dropped; `None` if another has it
+/// for so long.
+fn locked(folder: &Path, patience: Duration) -> Result<Option<File>, String> {
     let failed = |error: std::io::Error| format!("cannot use {}: {error}", folder.display());
     let lock = folder.join("lock");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => check(folder)?,
@@ -183,19 +208,14 @@ fn locked(folder: &Path) -> Result<File, String> {
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(PAUSE)
                 }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(format!(
-                        "{} stays locked by another process",
-                        folder.display()
-                    ));
-                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
         // Else it was removed while we waited.
         let held = file.metadata().map_err(failed)?.ino();
         if fs::symlink_metadata(&lock).is_ok_and(|found| found.ino() == held) {
-            return Ok(file);
+            return Ok(Some(file));
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::frame::{Words, integer};
 use crate::key::{MOST_KEY, too_long};
 use crate::policy::Policy;
 use crate::tables::{Fault, Tables};
+use crate::told::Untaken;
 use crate::visible::quoted;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -23,7 +24,7 @@ pub fn throttle(ask: &mut Ask<'_, '_>) -> Done {
     let key = key_of(words)?;
     // No text of a policy: those are UTF-8.
     let figures: [&[u8]; 6] = [b"\xff", &words[2], b" ", &words[3], b" ", &words[4]];
-    let tables = desk.known.tables(&figures, || {
+    let tables = desk.known.tables::<String>(&figures, || {
         let burst = whole("max_burst", &words[2])?;
         let count = whole("count", &words[3])?;
         let period = whole("period", &words[4])?;
@@ -123,13 +124,15 @@ fn promised<'a>(desk: &'a mut Desk, word: &[u8]) -> Result<(&'a Tables, u64), St
     if let Some(served) = desk.limits.by_name.get(text) {
         return Ok((&served.tables, served.cost));
     }
-    let tables = desk.known.tables(&[kept("the policy", word)?], || {
-        let policy = Policy::parse(text).map_err(|error| {
-            let names = desk.limits.names();
-            format!("ERR no limit of that name ({names}): {error}")
+    let tables = desk
+        .known
+        .tables::<String>(&[kept("the policy", word)?], || {
+            let policy = Policy::parse(text).map_err(|error| {
+                let names = desk.limits.names();
+                format!("ERR no limit of that name ({names}): {error}")
+            })?;
+            Ok(policy.quotas)
         })?;
-        Ok(policy.quotas)
-    })?;
     Ok((tables, 1))
 }
 
@@ -150,6 +153,12 @@ fn whole(name: &str, word: &[u8]) -> Result<u64, String> {
     let wrong = |error| format!("ERR {error}: {name} is {}", quoted(word));
     let number = integer(word).ok_or_else(|| wrong("value is not an integer or out of range"))?;
     u64::try_from(number).map_err(|_| wrong("value is out of range, must be positive"))
+}
+
+impl From<Untaken> for String {
+    fn from(Untaken(reason): Untaken) -> Self {
+        format!("ERR {reason}")
+    }
 }
 
 impl From<Fault> for String {

@@ -2,9 +2,8 @@
 //! whoever may send a command may invent one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rateproof_enforce::{Algorithm, Quota, Table, now_ns};
 
@@ -12,19 +11,20 @@ use crate::policy::Text;
 use crate::store::{Store, size};
 use crate::tables::Tables;
 
-/// The pause between two tries to open one while another event loop does.
-const PAUSE: Duration = Duration::from_millis(1);
+/// The longest time for which a text waits for the store, while its event loop goes on.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The most texts that one event loop remembers; many may mean the same policy.
 const MOST_TEXTS: usize = 1024;
 /// The largest table that a text opens, in bytes: while it is made, no event loop decides.
 const MOST_BYTES: u64 = 64_000_000;
 
+/// The reason why a text is not taken.
+pub struct Untaken(pub String);
+
 /// The store, and those of its tables that were opened for a text.
 pub struct Told {
     most: usize,
     store: Mutex<(Store, Vec<Weak<Table>>)>,
-    /// Somebody makes tables that may be large: no event loop waits for that.
-    busy: AtomicBool,
 }
 
 impl Told {
@@ -32,16 +32,12 @@ impl Told {
         Self {
             most,
             store: Mutex::new((store, Vec::new())),
-            busy: AtomicBool::new(false),
         }
     }
 
     /// Does something with the store, while nobody else does; meanwhile no text opens a table.
     pub fn with_store<T>(&self, step: impl FnOnce(&mut Store) -> T) -> T {
-        self.busy.store(true, Ordering::Release);
-        let done = step(&mut self.locked().0);
-        self.busy.store(false, Ordering::Release);
-        done
+        step(&mut self.locked().0)
     }
 
     /// Closes tables that nobody needs any more; nobody waits for that.
@@ -54,37 +50,34 @@ impl Told {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tables(&self, quotas: &[Quota]) -> Result<Arc<Tables>, String> {
-        let mut guard = loop {
-            match self.store.try_lock() {
-                Ok(guard) => break guard,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if self.busy.load(Ordering::Acquire) => {
-                    let error =
-                        "ERR settings are read again, and meanwhile no policy is taken as text";
-                    return Err(format!("{error}; try again"));
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            }
+    /// The tables of these quotas; `None` while somebody else has the store.
+    fn tables(&self, quotas: &[Quota]) -> Result<Option<Arc<Tables>>, String> {
+        let mut guard = match self.store.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
         };
         let (store, opened) = &mut *guard;
         let new = quotas.iter().filter(|each| store.find(each).is_none());
         let new: Vec<&Quota> = new.collect();
         for quota in &new {
-            bounded(store, quota).map_err(|error| format!("ERR {error}"))?;
+            bounded(store, quota)?;
         }
         opened.retain(|each| each.strong_count() > 0);
         if opened.len() + new.len() > self.most {
             let (opened, most) = (opened.len(), self.most);
             return Err(format!(
-                "ERR {opened} tables are open for policies told as text: at most {most} (resp_tables)"
+                "{opened} tables are open for policies told as text: at most {most} (resp_tables)"
             ));
         }
-        let found = store.open(quotas);
+        let found = store.open_within(quotas, Duration::ZERO);
         let made = new.iter().filter_map(|quota| store.find(quota));
         opened.extend(made.map(Arc::downgrade));
-        let opened = found.and_then(|found| Ok(Tables::new(found, store.counters()?, None)));
-        opened.map(Arc::new).map_err(|error| format!("ERR {error}"))
+        let Some(found) = found? else {
+            return Ok(None);
+        };
+        let tables = Tables::new(found, store.counters()?, None);
+        Ok(Some(Arc::new(tables)))
     }
 }
 
@@ -109,6 +102,10 @@ pub struct Known {
     by_text: HashMap<Vec<u8>, Arc<Tables>>,
     /// The text that was met last: mostly it is the next one, too.
     last: Option<(Vec<u8>, Arc<Tables>)>,
+    /// The first and the last of the looks for a store that somebody else had.
+    in_vain: Option<(Instant, Instant)>,
+    /// Whoever asked last has to ask again.
+    pub waits: bool,
 }
 
 impl Known {
@@ -117,18 +114,21 @@ impl Known {
             told,
             by_text: HashMap::new(),
             last: None,
+            in_vain: None,
+            waits: false,
         }
     }
 
     /// The tables of a text in pieces, which `read` reads if it was not met before.
     ///
     /// # Errors
-    /// It cannot be read, the store cannot be used, or too many tables are open.
-    pub fn tables(
+    /// It cannot be read, the store cannot be used, or too many tables are open; or it `waits` for a store
+    /// that somebody else has, which is the error only where that takes too long.
+    pub fn tables<E: From<Untaken>>(
         &mut self,
         pieces: &[&[u8]],
-        read: impl FnOnce() -> Result<Vec<Quota>, String>,
-    ) -> Result<&Arc<Tables>, String> {
+        read: impl FnOnce() -> Result<Vec<Quota>, E>,
+    ) -> Result<&Arc<Tables>, E> {
         let is_text = |(text, _): &(Vec<u8>, Arc<Tables>)| {
             let mut pieces = pieces.iter();
             let rest = pieces.try_fold(&text[..], |rest, piece| rest.strip_prefix(*piece));
@@ -137,7 +137,9 @@ impl Known {
         if !self.last.as_ref().is_some_and(is_text) {
             let text = pieces.concat();
             if !self.by_text.contains_key(&text) {
-                let tables = self.told.tables(&read()?)?;
+                let opened = self.told.tables(&read()?).map_err(Untaken)?;
+                let tables = opened.ok_or_else(|| self.look_again())?;
+                self.in_vain = None;
                 if self.by_text.len() == MOST_TEXTS {
                     self.by_text.clear();
                 }
@@ -147,6 +149,45 @@ impl Known {
             self.last = found.map(|tables| (text, tables));
         }
         let last = self.last.as_ref().map(|(_, tables)| tables);
-        last.ok_or_else(String::new)
+        last.ok_or_else(|| Untaken(String::new()).into())
+    }
+
+    fn look_again(&mut self) -> Untaken {
+        let now = Instant::now();
+        let looked = self.in_vain.filter(|(_, last)| now - *last < PATIENCE);
+        let begun = looked.map_or(now, |(begun, _)| begun);
+        self.in_vain = Some((begun, now));
+        self.waits = now - begun < PATIENCE;
+        let why = "settings are read again, or another process has it";
+        Untaken(format!("the store stays locked: {why}; try again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_the_store_is_refused_once_that_takes_too_long() {
+        let store = Store::new("memory://", 16).expect("it is a store");
+        let told = Arc::new(Told::new(store, 1));
+        let mut known = Known::new(Arc::clone(&told));
+        let quota = Quota::new(Algorithm::SLIDING_LOG, 3, 1_000_000_000);
+        let ask = |known: &mut Known| {
+            let tables = known.tables(&[b"3 per 1s"], || Ok::<_, Untaken>(vec![quota]));
+            let taken = tables.map(|_| ()).map_err(|Untaken(reason)| reason);
+            (taken, std::mem::take(&mut known.waits))
+        };
+        told.with_store(|_| {
+            assert!(ask(&mut known).1);
+            let now = Instant::now();
+            known.in_vain = Some((now - PATIENCE, now + 60 * PATIENCE));
+            let (refused, waits) = ask(&mut known);
+            assert!(refused.is_err_and(|reason| reason.contains("try again")) && !waits);
+            // Looks of long ago are no wait.
+            known.in_vain = Some((now - 2 * PATIENCE, now - 2 * PATIENCE));
+            assert!(ask(&mut known).1);
+        });
+        assert_eq!(ask(&mut known), (Ok(()), false));
     }
 }

@@ -109,7 +109,7 @@ def test_fixed_windows_are_found_violated_and_nothing_shows_a_key(
     try:
         code, said = test(
             api("fixed"),
-            *("--keys", keys(count), "--fail-fast", "--shrink-time", "8s", "--worst-time", "3s"),
+            *("--keys", keys(count), "--fail-fast", "--shrink-time", "3s", "--worst-time", "1s"),
             *("-H", "X-Also: @env:TOKEN", "--query", "also=@env:TOKEN", "-d", "@env:TOKEN"),
             *("-X", "POST"),
             folder=tmp_path,

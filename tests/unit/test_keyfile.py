@@ -43,7 +43,7 @@ def test_a_single_key_is_a_file_of_keys(tmp_path: Path) -> None:
         (b"a\n\n\xffs3cret\n", "line 3 .* is not UTF-8"),
         (b"s3cret\nb\n s3cret \n", "line 3 .* has the key of line 1 again"),
         (b"a\n" + b"s3cret" * 1_000, "line 2 .* has 6,000 bytes"),
-        (b"\n".join(b"%d" % n for n in range(1_000_001)), "has 1,000,001 keys"),
+        ("\n".join(map(str, range(1_000_001))).encode(), "has 1,000,001 keys"),
     ],
 )
 def test_what_is_no_key_is_named_by_its_line_and_never_shown(

@@ -57,7 +57,7 @@ def test_limit_window_and_family_are_named(name, simulated):
     ("name", "limit", "window_ns"),
     [
         ("token-bucket", 2, S // 5),
-        ("sliding-log", 1, 5 * S),
+        pytest.param("sliding-log", 1, 5 * S, marks=pytest.mark.slow),
         pytest.param("first-hit-window", 17, S, marks=pytest.mark.slow),
         pytest.param("sliding-log", 20, 5 * S, marks=pytest.mark.slow),
     ],
@@ -325,8 +325,9 @@ def test_a_counter_of_one_is_no_clock_of_two_windows_where_it_is_not_in_the_list
         assert named_kind(course) is None, seed
 
 
-@pytest.mark.parametrize("number", [2, 4])
-@pytest.mark.parametrize("sticky", [True, False])
+@pytest.mark.parametrize(
+    ("number", "sticky"), quick_first([(2, True), (4, False), (2, False), (4, True)], quick=2)
+)
 def test_several_counters_are_told_from_one_and_by_the_connection_or_not(number, sticky, simulated):
     """A key may fill all of them at once, and the next some of them."""
     for seed in range(4):
@@ -342,9 +343,9 @@ def test_several_counters_are_told_from_one_and_by_the_connection_or_not(number,
     ("limit", "window_ns", "seed"),
     [
         (2, S // 2, 0),
-        (2, S // 2, 1),
+        pytest.param(2, S // 2, 1, marks=pytest.mark.slow),
         (2, 5 * S, 6),  # by the connection, as it seems
-        (18, 15 * S, 5),  # all denied, for a while
+        pytest.param(18, 15 * S, 5, marks=pytest.mark.slow),  # all denied, for a while
         pytest.param(18, S, 7, marks=pytest.mark.slow),
         pytest.param(30, 15 * S, 9, marks=pytest.mark.slow),
         pytest.param(30, 15 * S, 11, marks=pytest.mark.slow),
@@ -398,7 +399,7 @@ class Changing:
         return admits
 
 
-@pytest.mark.parametrize("after", [30, 60, 120])
+@pytest.mark.parametrize("after", quick_first([60, 30, 120]))
 def test_what_the_named_policy_does_not_explain_forbids_the_name(after, simulated):
     changing = Changing(
         simulated.make("sliding-log", 5, S // 2), simulated.make("sliding-log", 5, S), after

@@ -13,6 +13,7 @@ import sys
 import termios
 import textwrap
 import time
+from pathlib import Path
 
 DRIVER = textwrap.dedent(
     """
@@ -101,6 +102,15 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
+
+    def answer(self, text: str, seconds: float = 60) -> None:
+        """Type once the program reads it: a Ctrl-C just before that would not end the reading."""
+        deadline = time.monotonic() + seconds
+        call = Path(f"/proc/{self.process.pid}/syscall")
+        while call.read_text().split()[1:2] != ["0x0"]:  # the first argument: standard input
+            assert time.monotonic() < deadline, "nothing is read"
+            time.sleep(0.01)
+        self.type(text)
 
     def end(self, seconds: float = 60) -> tuple[int, str]:
         """Wait for the end; the exit code and everything on stdout."""

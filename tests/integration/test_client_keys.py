@@ -107,7 +107,7 @@ def test_leaving_at_the_question_ends_it_without_a_request(
 ) -> None:
     session = terminal(f"url={serve()!r}")
     session.expect(re.escape("How many clients? "))
-    session.type(leaving)
+    session.answer(leaving)
     assert session.end() == (code, "")
     assert said in session.screen
     assert "Traceback" not in session.screen
@@ -170,7 +170,7 @@ def test_another_machine_is_asked_about_first_and_no_means_no(
     for answer in ("\n", "\x03", "maybe\n"):
         session = terminal("url='http://192.0.2.1/', clients=1")
         session.expect(re.escape("192.0.2.1 is not this machine. Send load to it? [y/N] "))
-        session.type(answer)
+        session.answer(answer)
         assert session.end() == (0, "")
 
 

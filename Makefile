@@ -57,7 +57,7 @@ check: lint types imports
 # Tests start hundreds of interpreters: what one has compiled serves the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Half of the tests wait most of their time, so two processes a core. What measures time runs alone.
+# Some tests wait, so two processes a core. What measures time runs alone.
 PROCESSES ?= 4
 BESIDE := -q -n $(PROCESSES) --dist worksteal
 

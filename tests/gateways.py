@@ -70,7 +70,7 @@ class Front:
         return re.sub(rf"\b({'|'.join(here)})\b", lambda found: str(here[found[0]]), text)
 
     def ask(self, path="/", method="GET", body=None, **fields):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with closing(connection):
             headers = {name.replace("_", "-"): value for name, value in fields.items()}
             connection.request(method, path, body, headers)
@@ -137,6 +137,6 @@ def check_that_it_limits(front, *, tells_what_is_left=True, down=503, hangs=503)
     os.waitid(os.P_PID, front.service.process.pid, os.WSTOPPED)
     assert front.ask(X_Api_Key="d")[0] == hangs
     front.service.process.kill()
-    front.service.process.wait(20)
+    front.service.process.wait(60)
     assert front.ask(X_Api_Key="d")[0] == down
     assert front.application.seen == []

@@ -58,7 +58,7 @@ def running(folder, port, *, http="", server="", log_format="timed", workers=1):
     command = [nginx_binary(), "-p", str(folder), "-c", str(configuration)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not (Path(folder) / "nginx.pid").exists():
                 if process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"nginx did not start: {process.stderr.read(2_000)!r}")
@@ -66,4 +66,4 @@ def running(folder, port, *, http="", server="", log_format="timed", workers=1):
             yield Nginx(process, Path(folder), port)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)

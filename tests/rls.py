@@ -123,7 +123,7 @@ class Client:
     def send(self, message, method=METHOD, **options):
         """The bytes that come back for the bytes of a message."""
         call = self.channel.unary_unary(method)
-        return call(message, metadata=self.metadata, timeout=20, wait_for_ready=True, **options)
+        return call(message, metadata=self.metadata, timeout=60, wait_for_ready=True, **options)
 
     def ask(self, *descriptors, domain="shop", hits=0):
         """The answer to these descriptors."""

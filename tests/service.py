@@ -70,12 +70,12 @@ class Service:
 
     def stop(self):
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self.process.stderr.close()
         return code
 
     def ask(self, path="/check/api", method="GET", **fields):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             headers = {name.replace("_", "-"): value for name, value in fields.items()}
             connection.request(method, path, headers=headers)
@@ -88,7 +88,7 @@ class Service:
 
     def raw(self, data):
         """All that comes back for these bytes until the connection is closed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
             sock.sendall(data)
             found = b""
             while more := sock.recv(65_536):

@@ -349,7 +349,7 @@ def start_service(tmp_path):
         def begin(text=LIMITS, *words, **options):
             service = Service(tmp_path, text, *words, **options)
             stack.callback(service.process.stderr.close)
-            stack.callback(service.process.wait, 20)
+            stack.callback(service.process.wait, 60)
             stack.callback(service.process.kill)
             return service
 

@@ -73,7 +73,7 @@ def judged(log):
 
 
 def decided(url):
-    with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return sum(int(line.split()[-1]) for line in lines if line.startswith("rateproof_decisions"))
 

@@ -19,7 +19,7 @@ DEADLINE_S = 60
 
 
 def ask(nginx, client, times=1):
-    connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=60)
     for _ in range(times):
         connection.request("GET", "/", headers={"User-Agent": client})
         connection.getresponse().read()
@@ -46,7 +46,7 @@ def wait_until(holds):
 
 
 def page(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 

@@ -54,7 +54,7 @@ class Nodes:
 
     def wait_for_acquaintance(self, nodes):
         """Until each knows all by their names: one met just now is counted under another."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         names = {node.id for node in nodes}
         for node in nodes:
             while not names <= {
@@ -64,7 +64,7 @@ class Nodes:
                 time.sleep(0.05)
 
     def wait_for(self, wanted):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         for node in self.all:
             while not wanted.items() <= node.client.execute_command("CLUSTER INFO").items():
                 assert time.monotonic() < deadline, f"{node.id} does not become {wanted}"
@@ -223,7 +223,7 @@ def replica(nodes):
     nodes.meet(replica, nodes.all)
     nodes.wait_for_acquaintance([*nodes.all, replica])
     replica.client.execute_command("CLUSTER REPLICATE", nodes.all[0].id)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while replica.client.info("replication").get("master_link_status") != "up":
         assert time.monotonic() < deadline
         time.sleep(0.05)

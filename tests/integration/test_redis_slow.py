@@ -13,8 +13,8 @@ from rateproof import Limiter
 from rateproof.enforce.stores import open_store
 from rateproof.enforce.stores.redis.loops import AT_ONCE
 
-TIMEOUT_S = 0.25
-SLACK_S = 2.4  # for a loaded machine; a call that is not bounded takes 3 s and more
+BOUND_S = 10  # of a call that waits for 0.25 s; those that are not bounded wait for 15 s and more
+MANY = 60
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_dripping_server_costs_one_timeout_a_call(dripping, scheme, waiting):
         decision = asyncio.run(limiter.ahit("a")) if waiting else limiter.hit("a")
         took_s = time.monotonic() - start
         assert (decision.admitted, decision.reason) == (True, "error")
-        assert took_s < TIMEOUT_S + SLACK_S
+        assert took_s < BOUND_S
 
 
 @pytest.fixture
@@ -115,23 +115,23 @@ def test_a_cluster_that_is_down_is_not_slept_for(lost, monkeypatch):
 @pytest.mark.parametrize("waiting", [False, True], ids=["hit", "ahit"])
 def test_many_silent_nodes_cost_one_timeout_a_call(waiting):
     with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(12)]
+        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(MANY)]
         nodes = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)
         limiter = stack.enter_context(Limiter("5 per 1h", store=f"redis+cluster://{nodes}"))
         start = time.monotonic()
         decision = asyncio.run(limiter.ahit("a")) if waiting else limiter.hit("a")
         assert decision.reason == "error"
-        assert time.monotonic() - start < TIMEOUT_S + SLACK_S
+        assert time.monotonic() - start < BOUND_S
 
 
 @pytest.mark.alone
 def test_the_first_waits_for_a_silent_server_are_not_added_up(dripping):
     with (
         Limiter("5 per 1h", store=f"redis://{dripping}", on_error="admit") as limiter,
-        ThreadPoolExecutor(12) as pool,
+        ThreadPoolExecutor(MANY) as pool,
     ):
         start = time.monotonic()
-        decisions = list(pool.map(limiter.hit, "abcdefghijkl"))
+        decisions = list(pool.map(limiter.hit, map(str, range(MANY))))
         took_s = time.monotonic() - start
         assert {decision.reason for decision in decisions} == {"error"}
-        assert took_s < TIMEOUT_S + SLACK_S
+        assert took_s < BOUND_S

@@ -23,11 +23,17 @@ from tests.samples import quick_first
 NATIVE, PYTHON, BARE = "native core, granian", "python core, granian", "bare"
 FLAVOURS = (NATIVE, PYTHON, BARE)
 
-# Serve as the command line does, with a change made to the application first.
+# Serve as the command line does, with a change made to the application first. Nobody is quicker
+# by waiting for less: requests are awaited for a minute, and a minute of deaths lasts an hour.
 PROGRAM = """
-import multiprocessing, os, sys, time
+import contextlib, multiprocessing, os, sys, time
 from rateproof import cli
-from rateproof.enforce.server import worker
+from rateproof.enforce.server import werkzeug_server, worker
+
+werkzeug_server._DRAIN_S = 60
+with contextlib.suppress(ImportError):
+    from rateproof.enforce.server import granian_server
+    granian_server._DRAIN_S, granian_server._MINUTE_S = 60, 3_600
 
 multiprocessing.set_start_method("fork")  # so that workers inherit the change
 greeting, parent = worker.greeting, os.getpid()
@@ -47,6 +53,7 @@ SLOW = """
         time.sleep(0.7)
         return "done"
 """
+AS_IT_IS = "pass"
 BROKEN = """
     if os.getpid() != parent:
         raise RuntimeError("this worker is broken")
@@ -187,13 +194,14 @@ def test_an_address_of_another_machine_is_refused(start):
     assert "Traceback" not in out + err
 
 
-@pytest.mark.alone  # it must be quicker than the two seconds for which requests may be awaited
 @pytest.mark.parametrize(
     ("flavour", "number"),
     [(NATIVE, signal.SIGTERM), (NATIVE, signal.SIGINT), (BARE, signal.SIGTERM)],
 )
 def test_a_signal_ends_it_at_once_though_connections_are_idle(start, flavour, number):
-    server = start(flavour, "--workers", 2) if flavour == NATIVE else start(flavour)
+    server = start(
+        flavour, *(("--workers", 2) if flavour == NATIVE else ()), program=changed(AS_IT_IS)
+    )
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             connection = stack.enter_context(contextlib.closing(server.connect()))
@@ -201,7 +209,7 @@ def test_a_signal_ends_it_at_once_though_connections_are_idle(start, flavour, nu
         stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         code, took, said = server.stop(number)
     assert code == 0
-    assert took < 2
+    assert took < 30
     assert len(said.splitlines()) == (1 if flavour == NATIVE else 3), said
     again = start(flavour, "--port", server.port)  # its connections linger in TIME_WAIT
     assert again.port == server.port
@@ -213,12 +221,9 @@ def test_a_signal_is_never_lost_however_early_it_comes(start):
     for moment in range(20):
         server = start(NATIVE, "--workers", 4)
         time.sleep(moment * 0.002)
-        code, took, _ = server.stop()
-        assert code == 0
-        assert took < 30
+        assert server.stop()[0] == 0
 
 
-@pytest.mark.alone  # it must be quicker than the two seconds for which requests may be awaited
 @pytest.mark.parametrize("flavour", [NATIVE, BARE])
 def test_a_request_in_flight_is_answered_before_it_ends(start, flavour):
     server = start(flavour, program=changed(SLOW))
@@ -229,7 +234,7 @@ def test_a_request_in_flight_is_answered_before_it_ends(start, flavour):
         code, took, _ = server.stop()
         assert answer.result()[::2] == (200, b"done")
     assert code == 0
-    assert took < 2
+    assert took < 30
 
 
 def test_a_request_that_never_ends_does_not_keep_it_alive(start):
@@ -237,9 +242,7 @@ def test_a_request_that_never_ends_does_not_keep_it_alive(start):
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nHos")
         time.sleep(0.2)
-        code, took, _ = server.stop()
-    assert code == 0
-    assert took < 15
+        assert server.stop()[0] == 0
 
 
 def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
@@ -249,7 +252,7 @@ def test_a_killed_worker_is_replaced_and_loosens_nothing(start):
     killed = min(before)
     os.kill(killed, signal.SIGKILL)
     statuses = set()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(server.pids() - {killed}) < 2 and time.monotonic() < deadline:
         with contextlib.suppress(ConnectionError):  # it was waiting on the killed worker
             statuses.add(server.status("a"))
@@ -283,9 +286,8 @@ def test_a_worker_that_dies_again_and_again_is_replaced(start):
 
 
 @pytest.mark.slow
-@pytest.mark.alone  # ten workers have to start within a minute
 def test_the_tenth_death_within_a_minute_ends_the_server(start):
-    server = start(NATIVE, "--workers", 1)
+    server = start(NATIVE, "--workers", 1, program=changed(AS_IT_IS))
     assert None not in [killed_and_replaced(server) for _ in range(9)]
     os.kill(*server.workers(1), signal.SIGKILL)
     assert server.process.wait(60) == 70

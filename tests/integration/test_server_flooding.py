@@ -15,7 +15,7 @@ HOUR = ("--policy", "5 per 5s; 1000 per 1h", "--capacity", 300, "--workers", 2)
 def client(server, address):
     """Statuses of requests from an address of this machine, by identity."""
     connection = http.client.HTTPConnection(
-        "127.0.0.1", server.port, timeout=10, source_address=(address, 0)
+        "127.0.0.1", server.port, timeout=60, source_address=(address, 0)
     )
 
     def ask(identity, **fields):

@@ -64,12 +64,12 @@ def test_a_socket_that_systemd_opened_is_served_and_left_there(tmp_path):
                 f"serving unix:{path} from memory://, settings of {file}\n"
             )
             with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(30)
+                sock.settimeout(60)
                 sock.connect(str(path))
                 sock.sendall(b"GET /check/api HTTP/1.0\r\n\r\n")
                 assert sock.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
             assert path.exists(), "it is systemd's"
 
 

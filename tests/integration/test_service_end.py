@@ -110,19 +110,32 @@ def test_requests_under_way_are_answered_before_it_ends(start_service):
     assert service.process.wait(60) == 0
 
 
-@pytest.mark.alone  # the request has to come within a second
-def test_a_request_that_comes_before_its_client_can_know_of_the_end_is_answered(start_service):
-    service = start_service()
+def asked_as_it_ends(service):
+    """The status and the fields of the answer to a client who cannot know of the end, and after how long."""
     with connected(service.port) as (sock, reader):
         sock.sendall(ASK)
         assert answer(reader)[0] == b"HTTP/1.1 200 OK\r\n"
+        began_s = time.monotonic()
         service.process.terminate()
         until(lambda: refuses(service.port), "nobody may connect any more")
-        sock.sendall(ASK)
-        status, fields = answer(reader)
-        assert status == b"HTTP/1.1 200 OK\r\n"
-        assert b"Connection: close\r\n" in fields
+        status, fields = b"", []
+        with suppress(ConnectionError):
+            sock.sendall(ASK)
+            status, fields = answer(reader)
+        took_s = time.monotonic() - began_s
     assert service.process.wait(60) == 0
+    return status, fields, took_s
+
+
+def test_a_request_that_comes_before_its_client_can_know_of_the_end_is_answered(start_service):
+    """It has to come within a second: a busy machine has more than one try for that."""
+    for _ in range(10):
+        status, fields, took_s = asked_as_it_ends(start_service())
+        if status:
+            break
+        assert took_s > 1, "it was not waited for"
+    assert status == b"HTTP/1.1 200 OK\r\n"
+    assert b"Connection: close\r\n" in fields
 
 
 def test_a_client_of_commands_that_goes_on_is_answered_until_it_is_cut(start_service):
@@ -347,7 +360,7 @@ def test_a_client_that_sends_no_more_gets_all_its_answers_and_then_the_end(
     """At once, not when it was idle for too long; also when the answers are longer than is kept for it."""
     service = start_service(LIMITS, *RESP)
     with connected(service.port if one == ASK else service.resp_port) as (sock, reader):
-        sock.settimeout(30)
+        sock.settimeout(60)
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" if one == ASK else b"PING\r\n")
         reader.readline()
         # It finds all of it and the end at once.

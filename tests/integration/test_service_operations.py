@@ -124,7 +124,7 @@ def test_without_the_token_nothing_is_told_or_counted(start_service, tmp_path):
                 client.execute_command("RP.HIT", "a", "api")
         with redis.Redis(port=service.resp_port, protocol=protocol, password="first-one") as client:
             assert client.execute_command("RP.PEEK", "a", "api")[2] == 5
-    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=60) as sock:
         sock.sendall(b"AUTH first-one\r\nRESET\r\nRP.PEEK a api\r\n")
         answers = sock.makefile("rb")
         assert [answers.readline() for _ in "12"] == [b"+OK\r\n", b"+RESET\r\n"]
@@ -159,7 +159,7 @@ def refused(folder, *words, code=64):
     file = folder / "limits.toml"
     file.write_text(LIMITS)
     command = [PROGRAM, "--config", file, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -183,7 +183,7 @@ def over_tls(service, authority, path="/check/api"):
     """The answer, and the number of the certificate by which the service showed itself."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=60, context=context)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"X-Api-Key": "a"})
         number = connection.sock.getpeercert()["serialNumber"]
@@ -232,7 +232,7 @@ def test_what_it_says_and_nobody_reads_ends_nothing(start_service):
     for limit in (6, 7, 8):
         service.file.write_text(LIMITS.replace("5 per hour", f"{limit} per hour"))
         service.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while f"q={limit};" not in service.ask(X_Api_Key="a")[1]["ratelimit-policy"]:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -21,7 +21,7 @@ RESP = ("--resp", "127.0.0.1:0")
 
 def raw(port, data):
     """All that comes back for these bytes until the connection is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         found = b""
@@ -164,21 +164,21 @@ def test_what_is_larger_than_a_command_is_refused_and_nothing_is_kept_of_it(star
     with service.resp() as client:
         assert left(client) == 5
     # Answers that nobody reads are no reason to keep more of them.
-    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=60) as sock:
         reader = sock.makefile("rb")
-        sock.settimeout(30)
+        sock.settimeout(60)
         writer = threading.Thread(target=sock.sendall, args=(b"COMMAND LIST\r\n" * 50_000,))
         writer.start()
         for _ in range(50_000):
             assert reader.readline() == b"*14\r\n"
             for _ in range(28):
                 reader.readline()
-        writer.join(30)
+        writer.join(60)
 
 
 def test_a_command_that_comes_byte_by_byte_is_a_command(start_service):
     service = start_service(LIMITS, *RESP)
-    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", service.resp_port), timeout=60) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"*3\r\n$6\r\nrp.hit\r\n$1\r\na\r\n$3\r\napi\r\n":
             sock.sendall(bytes([byte]))

@@ -317,7 +317,7 @@ def test_values_of_any_bytes_are_limited_and_too_long_ones_denied(client):
 )
 def test_bytes_that_are_no_http_2_end_the_connection_only(start_rls, data):
     service = start_rls()
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
         sock.sendall(data)
         while sock.recv(65_536):
             pass
@@ -377,7 +377,7 @@ def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
     for stream in range(1, 41, 2):
         sent += frame(HEADERS, 4, stream, HEAD)
         sent += frame(DATA, 1, stream, b"\0" + len(message).to_bytes(4) + message)
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
         sock.sendall(sent)
         ended = 0
         for kind, flags, *_ in frames(sock):
@@ -390,7 +390,7 @@ def test_long_answers_all_come_to_a_client_that_sends_no_more(start_rls):
 def test_what_was_taken_of_a_message_is_told_before_the_rest_of_it_came(start_rls):
     """Otherwise a client whose window is full would wait for ever."""
     service = start_rls()
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
         begun = frame(DATA, 0, 1, b"\0" + (60_000).to_bytes(4))
         sock.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 4, 1, HEAD) + begun)
         # Too little to be told of, all taken once the ping is answered; then more, in one go.
@@ -421,7 +421,7 @@ def test_a_client_with_little_room_gets_its_answers_bit_by_bit(start_rls):
         told = service.ask("/metrics")[2].decode()
         return sum(map(int, re.findall(r'limit="shop>user",outcome="\w+"} (\d+)', told)))
 
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
         sock.sendall(sent)
         found = frames(sock)
         while len(ended) < len(answers):
@@ -517,7 +517,7 @@ def test_half_sent_messages_of_a_client_are_bounded_together(start_rls):
 
 def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rls):
     service = start_rls()
-    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", service.rls_port), timeout=60) as sock:
         sock.sendall(PREFACE + frame(SETTINGS))
         found = frames(sock)
         assert next(found)[0] == SETTINGS
@@ -528,7 +528,7 @@ def test_a_client_hears_which_call_was_the_last_before_the_service_ends(start_rl
             if kind == PING:
                 sock.sendall(frame(PING, 1, 0, payload))
         assert kinds.count(GOAWAY) == 2, "one that warns, and one that tells the last"
-    assert service.process.wait(20) == 0
+    assert service.process.wait(60) == 0
 
 
 def test_health_and_figures_show_the_rules(start_rls):

@@ -253,7 +253,7 @@ def test_somebody_elses_server_that_dies_is_a_crash_and_the_loop_goes_on(
 ):
     theirs = server()
     process = tester(free_port, *QUICK)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not list(tmp_path.glob("test_log_*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)  # into the second iteration
@@ -323,7 +323,7 @@ def test_logs_that_show_nothing_are_dropped_but_for_the_last_three(
 def test_an_unwritable_summary_is_said_before_any_load_is_sent(tester, tmp_path):
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
 
         def count():
             while True:
@@ -394,21 +394,18 @@ def test_a_progress_reader_who_leaves_stops_nothing(tester, server, free_port, t
     assert "total of 1 iteration" in (tmp_path / SUMMARY).read_text()
 
 
-@pytest.mark.alone
-def test_a_second_signal_ends_it_at_once_and_keeps_the_totals(tester, free_port, tmp_path):
-    with socket.create_server(("127.0.0.1", free_port), backlog=512):  # accepts, never answers
-        process = tester(free_port, *QUICK)
-        for line in process.stderr:
-            if line.startswith("  command"):
-                break
-        time.sleep(1.5)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        stopped = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=200)
+def test_a_second_signal_ends_it_at_once_and_keeps_the_totals(tester, scripted, tmp_path):
+    """Though a request that is in flight may take 100 s."""
+    silent = scripted(lambda *_: None)
+    process = tester(silent.port, *QUICK, "--timeout", "100s")
+    silent.wait_for_heads(1)
+    process.send_signal(signal.SIGINT)
+    while not process.stderr.readline().startswith("stopping: requests in flight are awaited"):
+        assert process.poll() is None
+    time.sleep(0.6)  # or it is the same signal, sent twice
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
     assert process.returncode == 130
-    assert time.monotonic() - stopped < 3
     assert "total of 0 iterations" in (tmp_path / SUMMARY).read_text()
 
 

@@ -49,9 +49,6 @@ MS = 1_000_000
 SECOND = 10**9
 NAMESPACE = "agreement"
 
-LOOK_NS = 300 * MS
-"""A transport obeys within 50 ms, and on a busy machine a thread needs time to run."""
-
 LONG_NS = 30 * SECOND
 """By then every run here is over, or has failed."""
 
@@ -154,11 +151,11 @@ OPEN: dict[str, Behaviour] = {
 }
 
 
-def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
+def replay(log: EventLog, wanted: Scenario, number: int) -> int:
     """Run a client's plan on the answers in the log: it must ask for exactly the rows there.
 
     Returns:
-        How many rows there are, and when the plan wants the next one.
+        How many rows there are.
     """
     client = next(itertools.islice(wanted.clients(), number, None))
     plan, start_ns = client.group.behaviour.program().plan(client.rng()), log.metadata["start_ns"]
@@ -173,20 +170,20 @@ def replay(log: EventLog, wanted: Scenario, number: int) -> tuple[int, int]:
         after_s = event.retry_after_s
         retry_after_ns = None if after_s is None else round(after_s * SECOND)
         send = plan.send(Reply(event.done_ns - start_ns, event.outcome, retry_after_ns))
-    return len(events), send.intended_ns
+    return len(events)
 
 
 class Enough:
-    """Ends a run once so many requests of each of so many clients have ended."""
+    """Ends a run once so many requests of each of these clients have ended."""
 
-    def __init__(self, clients: int, requests: int) -> None:
+    def __init__(self, clients: range, requests: int) -> None:
         self.control = Control()
         self._owners = {
             identity_of(NAMESPACE, number, alias): number
-            for number in range(clients)
+            for number in clients
             for alias in range(100)
         }
-        self._left = dict.fromkeys(range(clients), requests)
+        self._left = dict.fromkeys(clients, requests)
 
     def __call__(self, events: EventLog) -> None:
         for key in events.column("key"):
@@ -200,17 +197,17 @@ def test_an_open_schedule_is_the_plan_byte_for_byte_on_any_number_of_threads(
     server: Server, transport: Run, behaviour: Behaviour
 ) -> None:
     wanted = scenario(server, Group(behaviour, 8), duration_ns=LONG_NS)
-    enough = Enough(8, 12)
+    enough = Enough(range(8), 12)
     log = transport(wanted, control=enough.control, observe=enough)
     for number in range(8):
-        assert replay(log, wanted, number)[0] >= 12
+        assert replay(log, wanted, number) >= 12
 
 
 def test_every_connection_of_a_racing_client_follows_the_same_plan(
     server: Server, transport: Run
 ) -> None:
     wanted = scenario(server, Group(Race(60 * MS), 2, 5), duration_ns=LONG_NS)
-    enough = Enough(2, 25)
+    enough = Enough(range(2), 25)
     log = transport(wanted, control=enough.control, observe=enough)
     plans = defaultdict(list)
     for event in sorted(log, key=lambda event: event.sent_ns):
@@ -279,18 +276,17 @@ CLOSED: dict[str, tuple[Behaviour, Callable[[int], bool]]] = {
 @pytest.mark.parametrize(
     ("behaviour", "rejects"), quick_first(CLOSED.values(), 2), ids=CLOSED.keys()
 )
-def test_a_closed_client_sends_what_its_plan_makes_of_the_answers_until_the_end(
+def test_a_closed_client_goes_on_and_sends_what_its_plan_makes_of_the_answers(
     server: Server, transport: Run, behaviour: Behaviour, rejects: Callable[[int], bool]
 ) -> None:
     """So both transports send as much as the server's speed allows; it has seen every row."""
     server.rejects = rejects
-    wanted = scenario(server, Group(behaviour, 8), duration_ns=700 * MS)
-    log = transport(wanted, control=Control())
+    wanted = scenario(server, Group(behaviour, 8), duration_ns=LONG_NS)
+    enough = Enough(range(8), 12)
+    log = transport(wanted, control=enough.control, observe=enough)
     assert Counter(log.column("key")) == server.seen
     for number in range(8):
-        count, next_ns = replay(log, wanted, number)
-        assert count >= 1
-        assert next_ns > 700 * MS - LOOK_NS
+        assert replay(log, wanted, number) >= 12
 
 
 IN_SHARDS = {
@@ -307,22 +303,23 @@ def test_a_client_in_a_shard_sends_what_its_plan_makes_of_the_answers(
 ) -> None:
     """The server answers by a rule: so a client does the same in any number of shards."""
     server.rejects = rejects
-    whole = scenario(server, Group(Constant(40 * MS), 2), Group(behaviour, 5), duration_ns=300 * MS)
+    whole = scenario(server, Group(Constant(40 * MS), 2), Group(behaviour, 5), duration_ns=LONG_NS)
     if not hasattr(native_core(), "Engine"):
         with pytest.raises(InvalidArgument, match="native"):
             native.run(replace(whole, shard=Shard(0, 3)), control=Control(), threads=2)
         return
     for number in range(3):
-        log = native.run(replace(whole, shard=Shard(number, 3)), control=Control(), threads=2)
         own = range(number, 7, 3)
-        assert sum(replay(log, whole, client)[0] for client in own) == len(log) > 0
+        enough, shard = Enough(own, 3), replace(whole, shard=Shard(number, 3))
+        log = native.run(shard, control=enough.control, observe=enough, threads=2)
+        assert sum(replay(log, whole, client) for client in own) == len(log)
 
 
 def test_repeated_tries_are_numbered_alike(server: Server, transport: Run) -> None:
     """Two of three rejected: every client's attempts go 0 1 2, 0 1 2, ..."""
     server.rejects = lambda turn: turn % 3 != 0
     wanted = scenario(server, Group(Backoff(2 * MS, 8 * MS, 5, Every(10 * MS)), 5))
-    enough = Enough(5, 7)
+    enough = Enough(range(5), 7)
     log = transport(wanted, control=enough.control, observe=enough)
     for events in log.by_key().values():
         ordered = sorted(events, key=lambda event: event.sent_ns)
@@ -353,7 +350,7 @@ def test_the_same_bytes_go_onto_the_wire(
     server: Server, transport: Run, key: Part, options: dict[str, Any]
 ) -> None:
     wanted = scenario(server, Group(Constant(30 * MS), 3), key=key, **options)
-    enough = Enough(3, 1)
+    enough = Enough(range(3), 1)
     log = transport(wanted, control=enough.control, observe=enough)
     template = wanted.template()
     assert len(server.texts) == 3
@@ -430,6 +427,7 @@ def test_while_paused_nothing_is_sent_and_the_clock_stands_still(
 ) -> None:
     control = Control()
     instants: list[int] = []
+    after = Counter[bytes]()
     began = threading.Event()
 
     def act() -> None:
@@ -437,23 +435,30 @@ def test_while_paused_nothing_is_sent_and_the_clock_stands_still(
         for act in (control.pause, control.resume):
             instants.append(time.monotonic_ns())
             act()
-            time.sleep(0.7)
+            time.sleep(1)
+
+    def observe(events: EventLog) -> None:
+        began.set()
+        if len(instants) == 2:
+            after.update(event.key for event in events if event.sent_ns > instants[1])
+            if len(after) == 5 and min(after.values()) > 2:
+                control.stop()
 
     acting = threading.Thread(target=act)
     acting.start()
-    wanted = scenario(server, Group(Constant(20 * MS), 5), duration_ns=900 * MS)
-    log = transport(wanted, control=control, observe=lambda _events: began.set())
+    wanted = scenario(server, Group(Constant(20 * MS), 5), duration_ns=LONG_NS)
+    log = transport(wanted, control=control, observe=observe)
     acting.join()
     paused_ns, resumed_ns = instants
+    look_ns = (resumed_ns - paused_ns) * 9 // 10  # in which a busy machine obeys
     sent = log.column("sent_ns")
-    assert not [at for at in sent if paused_ns + LOOK_NS < at < resumed_ns]
+    assert not [at for at in sent if paused_ns + look_ns < at < resumed_ns]
     assert min(sent) < paused_ns < resumed_ns < max(sent)
     for events in log.by_key().values():
         due = sorted(event.intended_ns for event in events if event.intended_ns)
         *gaps, pause = sorted(after - before for before, after in itertools.pairwise(due))
-        assert len(due) <= 45  # as many as without the pause
         assert set(gaps) == {20 * MS}
-        assert abs(pause - 20 * MS - (resumed_ns - paused_ns)) < LOOK_NS
+        assert abs(pause - 20 * MS - (resumed_ns - paused_ns)) < look_ns
 
 
 def test_a_burst_makes_every_client_that_waits_send_its_next_request(
@@ -565,19 +570,21 @@ def test_the_last_client_cannot_be_taken_away(server: Server, transport: Run) ->
 
 
 def test_events_come_in_batches_while_the_run_goes_on(server: Server, transport: Run) -> None:
-    seen: list[tuple[int, int, int]] = []
+    control = Control()
+    lengths: list[int] = []
+    asked: set[int] = set()
 
     def observe(events: EventLog) -> None:
-        seen.append((time.monotonic_ns(), min(filter(None, events.column("done_ns"))), len(events)))
+        lengths.append(len(events))
+        asked.add(sum(server.seen.values()))
+        if len(asked) == 3:
+            control.stop()
 
-    wanted = scenario(server, Group(Constant(10 * MS), 10), duration_ns=700 * MS)
-    log = transport(wanted, control=Control(), observe=observe, keep=False)
+    wanted = scenario(server, Group(Constant(10 * MS), 10), duration_ns=LONG_NS)
+    log = transport(wanted, control=control, observe=observe, keep=False)
     assert len(log) == 0
-    assert sum(length for *_, length in seen) == sum(server.seen.values())
-    assert log.metadata["audit"]["requests"] == sum(server.seen.values())
-    waits = sorted(now - oldest for now, oldest, _ in seen)
-    assert len(waits) >= 4
-    assert waits[len(waits) // 2] <= LOOK_NS
+    assert len(asked) >= 3, "more was sent after some of them"
+    assert sum(lengths) == sum(server.seen.values()) == log.metadata["audit"]["requests"]
 
 
 def test_the_audit_has_the_same_figures_in_all(server: Server) -> None:

@@ -191,7 +191,7 @@ def test_while_a_store_is_waited_for_other_requests_go_on():
         async def send(message):
             sent.append(message)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(app(dict(scope), None, send) for _ in range(2)))
         return sent
 

@@ -305,7 +305,7 @@ def test_a_fork_while_another_thread_opens_a_table_hangs_nobody():
             finally:
                 os._exit(0)
         limiter._store._mutex.release()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
             assert time.monotonic() < deadline or os.kill(child, signal.SIGKILL)
             time.sleep(0.01)

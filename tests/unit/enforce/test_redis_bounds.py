@@ -13,7 +13,7 @@ from rateproof.enforce.stores.redis.bounds import OneCall, bounded
 def pair():
     """A connection as redis-py has it, and the other end of its socket."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(30)
+    ours.settimeout(60)
     with ours, theirs:
         connection = bounded(type("Plain", (), {"_connect": lambda _: ours}))()
         yield SimpleNamespace(ours=connection._connect(), theirs=theirs)

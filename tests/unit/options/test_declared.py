@@ -173,7 +173,7 @@ def completed(*words):
         '_rateproof; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-u", "-c", script], capture_output=True, text=True, check=True, timeout=20
+        ["bash", "-u", "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stderr == ""
     return done.stdout.split()

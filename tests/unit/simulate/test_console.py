@@ -64,7 +64,7 @@ def test_a_signal_is_noted_once_and_for_all_and_its_handler_put_back(number: int
         assert not attention.wait(0)
         for _ in range(3):
             os.kill(os.getpid(), number)
-        assert attention.wait(5)
+        assert attention.wait(60)
         assert attention.wait(0)
         assert attention.stopping
     assert signal.getsignal(number) is before
@@ -75,7 +75,7 @@ def test_a_signal_is_not_lost_in_a_flood_of_wakings() -> None:
         for _ in range(100_000):
             attention.wake()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert attention.wait(5)
+        assert attention.wait(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -87,15 +87,15 @@ def test_who_asks_again_gives_up_what_is_in_flight_and_one_signal_sent_twice_doe
         attention.obey(control)
         assert not control.stopping
         os.kill(os.getpid(), signal.SIGINT)
-        assert attention.wait(5)
+        assert attention.wait(60)
         clock.advance(499_999_999)
         os.kill(os.getpid(), number)
-        attention.wait(5)
+        attention.wait(60)
         attention.obey(control)
         assert (control.stopping, control.abandoned) == (True, False)
         clock.advance(1)
         os.kill(os.getpid(), number)
-        attention.wait(5)
+        attention.wait(60)
         attention.obey(control)
         assert control.abandoned
 
@@ -111,8 +111,8 @@ def test_waking_is_not_stopping() -> None:
     with Attention() as attention:
         threading.Timer(0.05, attention.wake).start()
         before = time.monotonic()
-        assert not attention.wait(10)
-        assert time.monotonic() - before < 5
+        assert not attention.wait(120)
+        assert time.monotonic() - before < 60
 
 
 def test_handlers_are_put_back_when_the_run_fails() -> None:

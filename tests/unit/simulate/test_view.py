@@ -66,7 +66,7 @@ def screen(pilot: Pilot[None]) -> str:
 
 async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
     """Let the view run until something holds."""
-    for _ in range(500):
+    for _ in range(3_000):
         await pilot.pause(0.02)
         if holds():
             return
@@ -79,7 +79,7 @@ async def shows(pilot: Pilot[None], text: str) -> None:
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(_awaited(test), 30))
+    asyncio.run(asyncio.wait_for(_awaited(test), 120))
 
 
 async def _awaited(test: Callable[[], Awaitable[None]]) -> None:

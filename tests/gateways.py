@@ -55,8 +55,9 @@ class Front:
         self.service, self.application, self.port = service, application, port
 
     def recipe(self, name):
-        """A recipe, for the ports of this one."""
-        return self.with_ports((ROOT / "examples/gateways" / name).read_text())
+        """A recipe, for the ports of this one; it gives the service more than half a second."""
+        text = (ROOT / "examples/gateways" / name).read_text()
+        return self.with_ports(re.sub(r"\b(500ms|0\.5s)", "3s", text))
 
     def with_ports(self, text):
         """A text in which the page's ports become those of this one."""

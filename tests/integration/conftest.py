@@ -230,7 +230,7 @@ def run_tester(start_tester):
 
     def run(url, *options, **settings):
         process = start_tester(url, *options, **settings)
-        output, words = process.communicate(timeout=120)
+        output, words = process.communicate(timeout=280)
         return process.returncode, list(map(json.loads, output.splitlines())), words
 
     return run

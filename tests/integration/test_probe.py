@@ -385,9 +385,9 @@ def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(
 @pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_json_has_the_policy_and_the_evidence_also_where_connections_are_closed(named):
-    with serving(Quota(3, 500), closing=True) as url:
+    with serving(Quota(3, 1000), closing=True) as url:
         found = json.loads(named(url, "--json", "--max-requests", 600))
-    assert says(found["policy"], "3 per 500ms")
+    assert says(found["policy"], "3 per 1s")
     assert found["key"]["query:clientId"] == "in the key"
     assert found["requests"] <= 600
     assert found["evidence"][0] == {"steps": [[0, 8]], "admitted": [3]}

@@ -170,7 +170,7 @@ def test_a_hung_node_leaves_the_keys_of_the_others_alone(nodes):
                 assert limiter.hit(key).reason == "quota"
         spent = time.monotonic() - start
         tries = FAILURES + spent * 1e9 / REST_NS
-        assert spent < (tries + 1) * TIMEOUT_S + 2
+        assert spent < (tries + 1) * TIMEOUT_S + 10, "25 s, were each of them waited for"
         hung.send(signal.SIGCONT)
 
 

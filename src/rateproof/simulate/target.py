@@ -48,7 +48,10 @@ class Target:
                 characters that must be percent-encoded.
         """
         if not _URL_BYTES.fullmatch(url):
-            raise InvalidArgument(f"URL {url!r}", f"{_FORM}, other characters percent-encoded")
+            raise InvalidArgument(
+                f"URL {url!r} holds a character that none has",
+                f"{_FORM}, other characters percent-encoded",
+            )
         try:
             parts = urlsplit(url)
             port = parts.port

@@ -62,7 +62,9 @@ def open_store(url: str, capacity: int = DEFAULT_CAPACITY, *, local: bool = Fals
     if not isinstance(capacity, int) or isinstance(capacity, bool):
         raise TypeError(f"capacity is {type(capacity).__name__}, not int")
     if not 1 <= capacity <= MAX_CAPACITY:
-        raise InvalidArgument(f"capacity {capacity}", f"a capacity is 1 to {MAX_CAPACITY}")
+        raise InvalidArgument(
+            f"capacity {capacity} is out of range", f"a capacity is 1 to {MAX_CAPACITY}"
+        )
     if not url.startswith(NETWORK_SCHEMES):
         return _tables(parse_url(url), capacity)
     from rateproof.enforce.stores.redis.store import RedisStore

@@ -349,7 +349,7 @@ def test_a_check_that_is_told_to_end_leaves_nothing_beside_the_log(spawn, two, l
         assert "requests go to 2 workers" in said, said
         assert len(list(tmp_path.glob("log.parquet.rateproof-*"))) == 1
         process.terminate()
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=280)
     finally:
         ended.touch()
         list(two.results(work))
@@ -379,6 +379,6 @@ def test_an_interrupt_ends_all_workers_in_silence(spawn, log):
     said = process.stderr.readline()
     assert "requests go to" in said, said
     os.killpg(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=120)
+    _, rest = process.communicate(timeout=280)
     assert process.returncode in {1, 130}  # it may have been done
     assert "Traceback" not in rest

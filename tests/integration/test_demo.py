@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_the_demo_finds_ours_consistent_and_the_leaky_one_violated(spawn):
     process = spawn("scripts/demo.py")
-    output, errors = process.communicate(timeout=150)
+    output, errors = process.communicate(timeout=280)
     assert process.returncode == 0, output + errors
     assert output.index("\nCONSISTENT: ") < output.index("\nVIOLATED: ")
     assert "the policy allows 5" in output + errors

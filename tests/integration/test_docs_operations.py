@@ -41,7 +41,7 @@ def test_the_commands_of_the_page_print_what_it_shows(tmp_path, free_port, spawn
     )
     commands, expected = zip(*steps(), strict=True)
     script = "".join(f"{command}\necho --mark\n" for command in commands)
-    output, errors = shell.communicate(script.replace("8080", str(free_port)), timeout=120)
+    output, errors = shell.communicate(script.replace("8080", str(free_port)), timeout=280)
     printed = output.replace(str(free_port), "8080").split("--mark\n")
     assert len(printed) == len(commands) + 1, output + errors
     for command, shown, seen in zip(commands, expected, printed[:-1], strict=True):

@@ -176,7 +176,6 @@ def test_the_decision_lies_inside_within_tls(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_decision_lies_inside_over_many_requests(serve: Callable[..., int]) -> None:
     port = serve("at_once")
     began = time.monotonic_ns()

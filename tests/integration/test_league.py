@@ -65,7 +65,6 @@ def play(monkeypatch, tmp_path, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_yes_is_found_and_a_no_is_not_called_violated(play):
     code, printed, page = play(
         flask_limiter(truth=Truth.YES), OURS, options=["--seconds", "30", "--runs", "1"]
@@ -78,7 +77,6 @@ def test_a_yes_is_found_and_a_no_is_not_called_violated(play):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_row_that_comes_out_wrong_fails_the_league(play):
     code, _, page = play(flask_limiter(truth=Truth.NO), options=["--seconds", "30"])
     assert code == 1

@@ -32,7 +32,7 @@ def test_gitlabs_recipe_finds_the_leak_of_four_workers_and_tells_gitlab(spawn, t
     workers_up_at_once = {"GUNICORN_CMD_ARGS": "--preload"}
     environment = os.environ | {"PATH": path} | workers_up_at_once
     process = spawn("-m", "rateproof", *arguments, cwd=tmp_path, env=environment)
-    _, errors = process.communicate(timeout=110)
+    _, errors = process.communicate(timeout=280)
     assert process.returncode == 1, errors
     cases = ET.parse(tmp_path / job["artifacts"]["reports"]["junit"]).getroot().iter("testcase")
     failed = [case for case in cases if case.find("failure") is not None]

@@ -42,7 +42,7 @@ def test_a_server_of_two_workers_keeps_its_store_in_the_temporary_folder(
             assert store.name.endswith(f"-server-{free_port}")
         finally:
             server.terminate()
-            _, said = server.communicate(timeout=60)
+            _, said = server.communicate(timeout=280)
     assert server.returncode == 0, said
     assert "Traceback" not in said
 

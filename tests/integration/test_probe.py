@@ -187,7 +187,6 @@ def says(first, policy):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_the_policy_comes_first_then_key_and_evidence_and_headers_that_lie_mislead_nobody(named):
     lies = [("RateLimit-Policy", '"default";q=100;w=7'), ("X-RateLimit-Limit", "100")]
@@ -292,7 +291,6 @@ def test_https_to_a_port_that_does_not_speak_tls_is_named(probe, scripted):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_a_limit_by_address_is_told_from_one_by_the_key(probe):
     with serving(Quota(3, 200), key=address) as url:
@@ -382,7 +380,6 @@ def test_counters_any_of_which_a_request_meets_are_no_policy_but_known_together(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_json_has_the_policy_and_the_evidence_also_where_connections_are_closed(named):
     with serving(Quota(3, 1000), closing=True) as url:
@@ -397,7 +394,6 @@ def test_json_has_the_policy_and_the_evidence_also_where_connections_are_closed(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.alone
 def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
     server = start("native core, granian", "--policy", "3 per 200ms", "--key", "header:X-Client-Id")
@@ -410,7 +406,6 @@ def test_a_place_that_the_server_does_not_look_at_is_told(probe, start):
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "policy",
     [
@@ -429,7 +424,6 @@ def test_every_algorithm_of_our_server_is_found_out(policy, named, start):
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.timeout(600)
 def test_a_window_of_flask_limiter_is_found_out(named, tmp_path, spawn, unused_port, wait_for_port):
     (tmp_path / "limited.py").write_text(FLASK_LIMITER)
     port = unused_port()

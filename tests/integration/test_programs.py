@@ -24,7 +24,7 @@ def server(spawn, free_port, wait_for_port):
     return free_port
 
 
-def end(process, seconds=60):
+def end(process, seconds=280):
     output, errors = process.communicate(timeout=seconds)
     assert "Traceback" not in errors
     return process.returncode, output, errors

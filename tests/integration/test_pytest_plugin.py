@@ -61,7 +61,7 @@ def users_pytest(spawn, tmp_path):
 
 
 def test_a_limit_that_leaks_fails_with_evidence_schedule_and_command(users_pytest, tmp_path):
-    output, errors = users_pytest(USERS).communicate(timeout=100)
+    output, errors = users_pytest(USERS).communicate(timeout=280)
     assert "1 failed" in output, output + errors
     said = [line.removeprefix("E").strip() for line in output.splitlines() if line[:1] == "E"]
     assert "/login: VIOLATED: " in said[0]
@@ -216,7 +216,7 @@ def test_an_interrupt_ends_pytest_and_not_only_the_iteration(users_pytest):
     while "iteration 1" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=280)
     assert process.returncode == 2, output
     assert "KeyboardInterrupt" in output
 
@@ -280,7 +280,7 @@ def test_a_mistake_is_told_in_the_users_own_line_and_tells_no_secret(users_pytes
         f"        {url!r}, headers={{'X-Token': 's3' + 'cret'}}{mistake})\n"
         for number, mistake in enumerate(MISTAKES)
     )
-    output, errors = users_pytest(text).communicate(timeout=60)
+    output, errors = users_pytest(text).communicate(timeout=280)
     for said in MISTAKES.values():
         assert f"E       {said}" in output, output + errors
     assert "rateproof/testing" not in output

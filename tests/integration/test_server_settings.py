@@ -38,7 +38,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(start, tmp_path):
 )
 def test_a_bad_setting_ends_it_before_it_listens(spawn, arguments, environment, words):
     process = spawn("-m", "rateproof", "serve", *arguments, env=os.environ | environment)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=280)
     assert process.returncode == 64
     assert words in err
     assert "Traceback" not in out + err

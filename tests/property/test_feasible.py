@@ -100,7 +100,6 @@ def test_answers_like_trying_every_choice():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(10))
 def test_answers_like_trying_every_choice_at_length(seed):
     """The other half is in `test_families`."""
@@ -131,7 +130,6 @@ def twin_instances(rng: random.Random, instances: int) -> Iterator[tuple[list[In
 @pytest.mark.parametrize(
     ("seed", "instances"), [(2, 250), pytest.param(3, 15_000, marks=pytest.mark.slow)]
 )
-@pytest.mark.timeout(900)
 def test_the_native_search_answers_exactly_as_the_reference(seed, instances):
     """witness, core and work spent."""
     kinds = set()

@@ -163,7 +163,6 @@ def test_honest_fields_are_never_called_false():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.usefixtures("without_power")
 def test_honest_fields_are_never_called_false_at_length(part):

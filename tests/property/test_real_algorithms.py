@@ -303,7 +303,6 @@ def test_crowds_at_the_boundaries_of_a_clock_just_within_the_tolerance_are_no_vi
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SIMULATED)
 @pytest.mark.usefixtures("without_power")
 def test_no_algorithm_is_violated_under_its_own_policy_at_length(name):

@@ -188,7 +188,6 @@ def test_what_only_a_search_for_phases_finds_is_judged_alike(logs, least, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(8))
 def test_many_random_logs_are_judged_alike(part, monkeypatch):
     judged_alike(range(10_000 * (part + 1), 10_000 * (part + 1) + 1_000), monkeypatch)

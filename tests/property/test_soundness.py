@@ -204,7 +204,6 @@ def test_an_exact_limiter_is_never_called_violated():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.usefixtures("without_power")
 def test_an_exact_limiter_is_never_called_violated_at_length(seed):

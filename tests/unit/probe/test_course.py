@@ -113,7 +113,6 @@ def test_a_first_surprise_leads_back_to_refutation_and_a_second_forbids_any_name
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_of_thirty_limiters_none_is_named_wrongly_and_most_are_named():
     """A sample of `benchmarks/probe.py`, which has more of them, and dearer ones."""
     tally = unknown.simulated(range(30), seed=3, note=lambda _: None, cheap=True)

@@ -122,7 +122,7 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
     if transport == "threads":
         kind = ON_THREADS.get(name, kind)
     server = scripted(script)
-    timeout_ns = (600 if kind == "timeout" else 5_000) * MS
+    timeout_ns = (600 if kind == "timeout" else 60_000) * MS
     log = run(transport, server.target(), Times(2), 3, timeout_ns=timeout_ns)
     assert log.column("error") == [kind] * 6
     assert log.column("outcome") == ["unknown"] * 6
@@ -132,7 +132,7 @@ def test_a_lost_answer_is_a_row_with_its_error_and_nothing_is_sent_twice(
     assert len(set(log.column("connection"))) == 6
     spans = [e.done_ns - e.sent_ns for e in log if e.done_ns]
     assert len(spans) == 6
-    assert 0 <= min(spans) <= max(spans) < 20 * SECOND
+    assert 0 <= min(spans) <= max(spans) < 60 * SECOND
 
 
 def test_a_header_section_cut_off_is_an_error_and_its_fields_are_not_believed(
@@ -228,7 +228,7 @@ def test_an_answer_whose_body_is_lost_keeps_its_status(
     if transport == "threads":
         kind = ON_THREADS.get(name, kind)
     server = scripted(script)
-    timeout_ns = 250 * MS if kind == "timeout" else 10 * SECOND
+    timeout_ns = 500 * MS if kind == "timeout" else 60 * SECOND
     log = run(transport, server.target(), Times(2), 2, timeout_ns=timeout_ns)
     assert log.column("error") == [kind] * 4
     assert set(log.column("status")) <= {200, 302}
@@ -291,7 +291,7 @@ def test_the_answer_to_head_has_no_body_whatever_it_says(
     scripted: Callable[..., Any], transport: str
 ) -> None:
     server = scripted(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"))
-    log = run(transport, server.target(), Times(4), method="HEAD", timeout_ns=SECOND)
+    log = run(transport, server.target(), Times(4), method="HEAD", timeout_ns=10 * SECOND)
     assert log.column("error") == [None] * 4
     assert server.connections == 1
     assert all(head.startswith(b"HEAD / ") or b"HEAD /?" in head for head in server.heads)

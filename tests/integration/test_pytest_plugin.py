@@ -185,7 +185,7 @@ def test_a_server_that_breaks_connections_fails_as_crashed(rateproof, scripted):
     server = scripted(script)
     with pytest.raises(AssertionError, match="the server crashed"):
         rateproof.assert_holds(
-            server.target().url, iterations=1, duration="500ms", allow_inconclusive=True
+            server.target().url, iterations=1, duration="1500ms", allow_inconclusive=True
         )
 
 

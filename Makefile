@@ -45,9 +45,9 @@ demo: env
 league: env
 	$(BIN)/python -m league --runs $(RUNS)
 
-# What waits leaves the processors to what compiles.
-test: lint types imports service
-	$(MAKE) --no-print-directory -j2 test-rust beside
+# What waits leaves the processors to what compiles; what is soon refused comes first.
+test: service
+	$(MAKE) --no-print-directory -j2 lint types imports test-rust beside
 	$(MAKE) --no-print-directory alone
 
 # What is quick enough to run after every change.
@@ -74,11 +74,11 @@ partners: env service
 	mvn -q -B -f tests/partners/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(PARTNERS)/jars
 	$(BIN)/pytest -q tests/partners
 
-# Property tests once more, with ten times the examples.
+# Property tests once more, with twenty times the examples.
 test-slow: env models $(BUILD)
 	$(PIP) install -c constraints.txt --group partners
 	$(BIN)/pytest $(BESIDE) -m 'slow and not alone'
-	SAMPLES=10 $(BIN)/pytest $(BESIDE) -m 'hypothesis and not slow'
+	SAMPLES=20 $(BIN)/pytest $(BESIDE) -m 'hypothesis and not slow'
 	$(BIN)/pytest -q -m 'slow and alone'
 
 # The native table under kills, stops, forks, reloads, deletion and a full /dev/shm.

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 # The same examples in each run, and a busy machine is no fault.
 settings.register_profile(
     "rateproof",
-    max_examples=samples(30),
+    max_examples=samples(15),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

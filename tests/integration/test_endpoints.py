@@ -162,7 +162,7 @@ def test_pytest_reads_the_same_file(spawn, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         "[tool.rateproof.limits.login]\npolicy = '5 per 1s'\nkey = 'header:X-Api-Key'\n"
         "[tool.rateproof.test]\nstart = 'there is none'\nworst_time = '0s'\n"
-        "iterations = 2\nallow_untested = true\n"
+        "iterations = 1\nallow_untested = true\n"
         "[[tool.rateproof.test.endpoints]]\nurl = '/login'\nlimit = 'login'\nmethod = 'POST'\n"
     )
     (tmp_path / "test_shop.py").write_text(

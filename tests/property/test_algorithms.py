@@ -13,7 +13,7 @@ attempts = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 2), st.integers(1, 7)), min_size=5, max_size=20
 )
 limits = st.integers(1, 9)
-laws = settings(max_examples=samples(30))
+laws = settings(max_examples=samples(15))
 
 
 def quota_of(algorithm, limit, burst):

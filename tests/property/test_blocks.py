@@ -16,7 +16,7 @@ from tests.samples import samples
 S = 1_000_000_000
 NAME = SLIDING_BLOCKS.name
 RULE = RULES[NAME]
-laws = settings(max_examples=samples(100))
+laws = settings(max_examples=samples(50))
 attempts = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=5, max_size=60)
 quotas = st.builds(
     lambda limit, window_ns, blocks: Quota(limit, window_ns, NAME, parameter=blocks),

@@ -81,7 +81,7 @@ def most_in(times, window_ns):
 @CORES
 @pytest.mark.parametrize("algorithm", RULES)
 @given(data=st.data(), arrivals=arrivals, start=st.integers(0, 10_000))
-@settings(max_examples=samples(15))
+@settings(max_examples=samples(8))
 def test_no_run_breaks_the_envelope_of_its_quota(core, algorithm, data, arrivals, start):
     quota = data.draw(quotas(algorithm))
     policy = Policy((quota,))

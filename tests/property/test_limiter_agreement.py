@@ -206,7 +206,7 @@ EACH_AND_MIXED = pytest.mark.parametrize(
 
 @EACH_AND_MIXED
 @given(data=st.data(), steps=steps, start=st.sampled_from([0, 3, 10**15, 2**59]))
-@settings(max_examples=samples(12))
+@settings(max_examples=samples(6))
 def test_answers_as_a_list_of_all_admissions_does(algorithms, data, steps, start):
     policy = data.draw(policies(algorithms))
     clock = ManualClock(start)
@@ -248,7 +248,7 @@ def late(states, lag):
         st.tuples(st.integers(-9, 12), st.booleans(), st.integers(1, 3)), min_size=20, max_size=60
     ),
 )
-@settings(max_examples=samples(8))
+@settings(max_examples=samples(4))
 def test_the_time_of_a_table_never_goes_back(core, algorithms, data, steps):
     """A reading counts as the latest that any of the tables asked has decided at."""
     policy = data.draw(policies(algorithms))

@@ -73,7 +73,7 @@ calls = st.lists(
     min_size=1,
     max_size=120,
 )
-laws = settings(max_examples=samples(50))
+laws = settings(max_examples=samples(25))
 
 
 def opened(quota):

@@ -56,7 +56,7 @@ environs = st.dictionaries(
 
 
 @given(environ=environs, key=st.sampled_from(KEYS))
-@settings(max_examples=samples(50))
+@settings(max_examples=samples(25))
 def test_a_key_is_read_as_specified_or_left_to_the_specification(environ, key):
     expected = key_of(WsgiRequest(environ), KeySpec.parse(key))
     found = plain_reader(key, WsgiRequest, DIRECT).read(environ)
@@ -116,7 +116,7 @@ OTHER = "2 per 1h"
     shadow=st.booleans(),
     on_full=st.sampled_from(["deny", "admit"]),
 )
-@settings(max_examples=samples(40))
+@settings(max_examples=samples(20))
 def test_hit_and_peek_decide_and_count_as_the_limiter_in_python_does(
     policy, calls, shadow, on_full
 ):
@@ -314,7 +314,7 @@ environs_asked = st.fixed_dictionaries(
 
 
 @given(asked=st.lists(environs_asked), policy=st.sampled_from(["2 per 1h", "2 per 1h; 3 per 2h"]))
-@settings(max_examples=samples(30))
+@settings(max_examples=samples(15))
 def test_the_middleware_answers_alike_with_and_without_the_native_desk(asked, policy):
     with Limiter(policy) as limiter, Plain(policy) as plain:
         fast = RateLimitMiddleware(page, limiter, key="query:clientId|ip")
@@ -353,7 +353,7 @@ operations = st.lists(
 
 
 @given(operations=operations)
-@settings(max_examples=samples(40))
+@settings(max_examples=samples(20))
 def test_denials_are_remembered_as_specified(operations):
     specified, native = Denials(), _native.Denials()
     for name, key, ledger, cost, said in operations:
@@ -419,7 +419,7 @@ def test_a_remembered_denial_ends_in_time():
 
 
 @given(cost=st.integers(1, 3), shadow=st.booleans(), known=st.booleans())
-@settings(max_examples=samples(50))
+@settings(max_examples=samples(25))
 def test_a_denial_that_is_remembered_is_told_and_all_else_is_left_to_python(cost, shadow, known):
     counters, denials = _native.Counters(None), _native.Denials()
     quotas = Policy.parse("4 per 1h; 6 per 2h").quotas

@@ -91,7 +91,7 @@ def test_a_hundred_runs_of_a_rule_reject_within_bounds(algorithm):
 @given(
     st.randoms(use_true_random=False), st.lists(st.sampled_from(ALGORITHMS), min_size=1, max_size=3)
 )
-@settings(max_examples=samples(50), deadline=None)
+@settings(max_examples=samples(25), deadline=None)
 def test_no_rules_reject_less_or_more_than_the_bounds(draw, algorithms):
     holds(draw, *drawn(draw, algorithms))
 
@@ -109,7 +109,7 @@ def test_connections_that_last_for_days_may_have_been_rejected_or_not(algorithm)
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=samples(50), deadline=None)
+@settings(max_examples=samples(25), deadline=None)
 def test_a_quota_that_is_there_twice_rejects_what_it_does_alone(draw):
     """One log by itself is replayed in a shorter way than several."""
     policy, intervals = drawn(draw, ["sliding-log"])
@@ -119,7 +119,7 @@ def test_a_quota_that_is_there_twice_rejects_what_it_does_alone(draw):
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=samples(50), deadline=None)
+@settings(max_examples=samples(25), deadline=None)
 def test_no_window_holds_less_or_more_than_the_peaks(draw):
     _, intervals = drawn(draw, ["sliding-log"])
     window_ns = draw.choice((SECOND // 10, SECOND, 10 * SECOND))

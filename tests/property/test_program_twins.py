@@ -130,7 +130,7 @@ def native(
     return _native.program_trace(program.code(), seed, figures, place)
 
 
-@settings(max_examples=samples(20))
+@settings(max_examples=samples(10))
 @given(programs, st.text(max_size=8), st.integers(1, 5).flatmap(one_of_so_many))
 @example([steps.forever(steps.back_off(1, LONGEST), steps.ask())], "", ALONE)
 def test_random_programs_ask_for_the_same_requests_in_both_languages(
@@ -185,7 +185,7 @@ figures = st.lists(
 )
 
 
-@settings(max_examples=samples(50))
+@settings(max_examples=samples(25))
 @given(st.lists(lines, max_size=12), st.text(max_size=4), figures)
 def test_the_native_interpreter_refuses_nonsense_or_runs_it_to_its_end(
     code: list[tuple[int, int, int, float]], seed: str, heard: list[tuple[int, int, int]]

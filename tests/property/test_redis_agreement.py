@@ -19,7 +19,7 @@ SECOND_US = 1_000_000
 EPOCH_US = 1_800_000_000 * SECOND_US
 
 BOUNDED = settings(
-    max_examples=samples(20),
+    max_examples=samples(10),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -86,7 +86,7 @@ def test_an_excess_that_could_have_been_shown_is_called_violated_and_less_is_not
 def test_an_excess_shows_by_the_slowest_clock_that_is_tolerated(ppm):
     """A limiter that errs may have a slow clock, too."""
     rng, promised = random.Random(ppm), 0
-    for _ in range(samples(120)):
+    for _ in range(samples(60)):
         limit, window, step = (
             rng.choice((1, 2, 3)),
             rng.choice((20, 50, 100)),

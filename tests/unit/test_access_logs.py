@@ -89,7 +89,7 @@ def test_as_many_within_as_long_are_proven_and_one_second_more_are_not(tmp_path,
     assert main(asked) == 2
 
 
-@settings(max_examples=samples(30))
+@settings(max_examples=samples(15))
 @given(
     seed=st.integers(0, 2**32),
     limit=st.integers(1, 8),

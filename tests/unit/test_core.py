@@ -90,7 +90,7 @@ def test_a_native_core_of_another_machine_is_named_and_the_plain_one_runs(monkey
     """As where a wheel of another platform was unpacked by force."""
     monkeypatch.undo()
     ours = Path(find_spec("rateproof._native").origin).read_bytes()
-    shutil.copytree(PACKAGE, tmp_path / "rateproof", ignore=shutil.ignore_patterns("*.so", "*.pyc"))
+    shutil.copytree(PACKAGE, tmp_path / "rateproof", ignore=shutil.ignore_patterns("*.so"))
     foreign = ours[:18] + b"\xb7\x00" + ours[20:4096]  # e_machine of aarch64
     (tmp_path / "rateproof/_native.abi3.so").write_bytes(foreign)
     done = run(tmp_path, "-m", "rateproof", "--version")

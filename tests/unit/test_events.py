@@ -79,7 +79,7 @@ def test_a_log_gives_back_the_events_in_order(rows):
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=samples(30))
+@settings(max_examples=samples(15))
 @given(rows=numbered)
 def test_a_file_gives_back_every_event_and_the_metadata(tmp_path_factory, suffix, rows):
     path = tmp_path_factory.mktemp("log") / f"run.{suffix}"
@@ -228,7 +228,7 @@ def test_a_row_that_is_not_plain_changes_nothing_for_those_around_it(rows, place
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=samples(30))
+@settings(max_examples=samples(15))
 @given(data=st.data())
 def test_a_file_with_damage_anywhere_is_read_or_refused(tmp_path_factory, suffix, data):
     folder = tmp_path_factory.mktemp("damaged")

@@ -136,7 +136,7 @@ def test_the_name_does_not_matter_but_the_first_line(tmp_path):
 @pytest.mark.parametrize(
     "name", ["k6-violated.json", "vegeta-violated.json", "vegeta-instants.csv"]
 )
-@settings(max_examples=samples(30))
+@settings(max_examples=samples(15))
 @given(data=st.data())
 def test_a_sample_with_damage_anywhere_is_read_or_refused(tmp_path_factory, name, data):
     lines = (SAMPLES / name).read_bytes().splitlines(keepends=True)[:20]

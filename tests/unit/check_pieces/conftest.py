@@ -1,5 +1,6 @@
 import tempfile
 from array import array
+from functools import cache
 
 import pytest
 
@@ -12,20 +13,20 @@ from tests.unit.check_pieces.pieces import MS, S, file_of
 @pytest.fixture(scope="session")
 def log(tmp_path_factory):
     """A file of 200,400 requests, of which one client got more than it was promised."""
-    rows = EventLog({"fresh_keys": True, "policy": "5 per 5s"})
-    for second in range(2_004):
-        for client in range(100):
-            sent = S + second * S + client * MS
-            rows.append(
-                Event(
-                    key=b"client %d" % client,
-                    sequence=second * 100 + client,
-                    sent_ns=sent,
-                    received_ns=sent + MS // 2 + client * 37 % 100,
-                    status=200,
-                    outcome=ADMITTED,
-                )
-            )
+    number, clients = 200_400, 100
+    sent = array("q", (S + at // clients * S + at % clients * MS for at in range(number)))
+    codes = array("i", (at % clients for at in range(number)))
+    columns = {
+        "key": (codes, [b"client %d" % client for client in range(clients)]),
+        "sent_ns": sent,
+        "received_ns": array(
+            "q", (at + MS // 2 + own * 37 % 100 for at, own in zip(sent, codes, strict=True))
+        ),
+        "status": array("q", [200]) * number,
+        "sequence": array("q", range(number)),
+        "outcome": (array("i", [0]) * number, [ADMITTED]),
+    }
+    rows = EventLog.from_columns(columns, number, {"fresh_keys": True, "policy": "5 per 5s"})
     for extra in range(6):
         sent = 9 * S + 7 * MS + extra * MS
         rows.append(
@@ -60,6 +61,7 @@ def check(capsys, tmp_path, monkeypatch):
 def busy(tmp_path_factory):
     """Files of 260,000 requests, 100,000 of them of one client; asked for with so many of them extra."""
 
+    @cache
     def written(extra=0, pause=0):
         rows, own = 260_000, 100_000
         sent = array("q", (S + row * MS + pause * (row >= 50_000) for row in range(rows)))

@@ -61,6 +61,7 @@ def test_json_lines_obey_memory_and_have_the_same_verdict(check, log, lines):
     assert check(log, "--json", *MEMORY)[:2] == (code, out)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_fit_is_judged_in_stretches_of_its_time(check, busy):
     path = busy(extra=5)
     asked = "--policy", "1003 per 1s", "--json"
@@ -91,6 +92,7 @@ def test_a_client_whose_windows_are_not_searched_as_a_whole_keeps_the_verdict_op
     assert found["counts"]["events"] == 260_000
 
 
+@pytest.mark.slow
 def test_admissions_that_no_stretch_shows_all_of_are_not_said_to_be_the_tightest(check, busy):
     asked = "--policy", "5 per 1ms", "--json"
     whole = json.loads(check(busy(), *asked, "--memory", "10GB")[1])

@@ -221,7 +221,7 @@ _TEST = Verb(
             Option(
                 "iterations",
                 whole(1, 10**9),
-                "how many, most of 1 to 30 s, longer for long windows; up to 3 more for what would not have shown",
+                "how many, most of 1 to 30 s, longer for long windows; more follow where a weakness would not have shown",
                 otherwise="until stopped",
             ),
             shared.DURATION,

@@ -1,8 +1,8 @@
 """A limiter in front of a WSGI application: denials never reach it.
 
 The native desk finds the key, asks, and answers, for without it denials reach 0.78
-of the rate of a constant answer, and 0.93 with it (0.9 is wanted), and admissions
-0.92 of that of a Flask application (0.95 is wanted): `benchmarks/enforce.py http`.
+of the rate of a constant answer, and 0.90 with it (0.9 is wanted), and admissions
+0.93 of that of a Flask application (0.95 is wanted): `benchmarks/enforce.py http`.
 """
 
 from collections.abc import Callable, Iterable

@@ -192,9 +192,8 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:
-        plain = text.replace("\N{HORIZONTAL ELLIPSIS}", "...").replace(
-            "\N{MULTIPLICATION SIGN}", "x"
-        )
+        plain = text.replace("\N{HORIZONTAL ELLIPSIS}", "...")
+        plain = plain.replace("\N{MULTIPLICATION SIGN}", "x").replace("\N{MICRO SIGN}", "u")
         stream.write(plain.encode("ascii", "backslashreplace").decode("ascii"))
 
 

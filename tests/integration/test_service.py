@@ -379,7 +379,10 @@ def test_a_cost_above_a_former_limit_is_denied_until_that_has_left(start_service
                 "2: port is 0: a Unix socket has no port",
             )
         ),
-        ('[service]\ntls_key = "x"\n', "limits.toml: line 2: tls_cert and tls_key go together"),
+        (
+            '[service]\ntls_key = "x"\n',
+            'limits.toml: line 2: tls_key is "x", and there is no tls_cert: ',
+        ),
         ('[service]\nrls_config = "x"\n', "limits.toml: line 2: rls_config needs an address"),
         ('[service]\nrls = "x:1"\n', "limits.toml: line 2: an address or a socket for rls needs"),
         ('[service]\nstore = "redis://x"\n[limits.api]\npolicy = "5 per 5s"\n', "redis://x"),

@@ -220,7 +220,9 @@ def test_tls_is_spoken_and_a_new_certificate_is_taken_with_the_settings(
 
 def test_what_cannot_be_a_certificate_is_named(tmp_path, authority):
     words = certified(authority, tmp_path)
-    assert "tls_cert and tls_key go together" in refused(tmp_path, *words[:2])
+    for (option, file), lacking in ((words[:2], "tls_key"), (words[2:], "tls_cert")):
+        named = f'{option[2:].replace("-", "_")} is "{file}", and there is no {lacking}: '
+        assert named in refused(tmp_path, option, file)
     assert "/no/such" in refused(tmp_path, "--tls-cert", "/no/such", *words[2:])
     (tmp_path / "cert.pem").write_text("")
     assert "cert.pem: no certificate" in refused(tmp_path, *words)
@@ -242,10 +244,16 @@ def test_a_place_that_is_taken_is_named_before_a_table_is_made(tmp_path, store):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         said = refused(tmp_path, "--store", store, "--port", port, code=69)
-    assert f"cannot listen at 127.0.0.1, port {port}: " in said
+        elsewhere = ("--port", "0", "--resp", f"127.0.0.1:{port}")
+        beside = refused(tmp_path, "--store", store, *elsewhere, code=69)
+    for told, option in ((said, "--port"), (beside, "--resp")):
+        assert f"cannot listen at 127.0.0.1, port {port}: " in told
+        hint = f"hint: stop what listens there, or choose another place: {option}"
+        assert told.endswith(f"\n\n{hint}\n")
     assert not directory_of(store.removeprefix("shm://")).exists()
     said = refused(tmp_path, "--host", "unix:/no/such/x.sock", code=69)
     assert "cannot listen at unix:/no/such/x.sock: " in said
+    assert "hint" not in said, "it is not taken"
     file = tmp_path / "no.sock"
     file.write_text("precious")
     for link in (file, tmp_path / "link"):

@@ -8,6 +8,7 @@ import pytest
 from rateproof import Limiter
 from rateproof.cli import main
 from rateproof.enforce import upkeep
+from rateproof.enforce.stores import listing
 from rateproof.enforce.stores.location import directory_of
 
 HOLDER = """
@@ -52,6 +53,13 @@ def test_a_store_is_shown_with_its_quotas_keys_and_processes(name, holder, capsy
         "  5 per 1h: 2 live keys of 100",
         "  9 per 2h: 2 live keys of 100",
     ]
+
+
+def test_without_the_native_core_the_count_is_not_known(name, store, capsys, monkeypatch):
+    Limiter("5 per 1h", store=store).close()
+    monkeypatch.setattr(listing, "native", lambda: None)
+    assert main(["store", "show", name]) == 0
+    assert "  5 per 1h: live keys not known (the native core is" in capsys.readouterr().out
 
 
 def test_the_table_of_new_clients_by_address_is_named(name, store, capsys):
@@ -127,7 +135,7 @@ def test_a_table_that_cannot_be_opened_is_named(name, store, capsys):
     (file,) = directory_of(name).glob("sliding-log-*")
     file.write_bytes(b"hello")
     assert main(["store", "show", name]) == 0
-    assert "5 per 1h: limit is 0, 0.0 kB" in capsys.readouterr().out
+    assert "5 per 1h: live keys not known (limit is 0), 0.0 kB" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["ls", "a"], ["show"], ["rm"], ["rm", "../x"], ["drop", "a"]])

@@ -18,6 +18,13 @@ PAGES = [
 ]
 
 
+def test_a_page_whose_examples_make_a_store_says_how_to_remove_it():
+    for page in PAGES:
+        text = page.read_text()
+        for name in re.findall(r"shm://(docs-[\w-]+)", "".join(EXAMPLE.findall(text))):
+            assert re.search(rf"`rateproof store rm ({name}|NAME)`", text), (page, name)
+
+
 @pytest.mark.alone  # windows of 5 s, by the real clock
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):

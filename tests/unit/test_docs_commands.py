@@ -42,6 +42,12 @@ def test_each_command_of_a_page_is_accepted(line, tmp_path, monkeypatch):
     assert parse([*words(line)]).command
 
 
+def test_the_log_that_a_command_writes_is_judged_by_another():
+    for line, page in LINES.items():
+        for log in re.findall(r"^ ?simulate .*--log (\S+)", line):
+            assert any(re.match(rf" *check {log}\b", other) for other in LINES), (page, log)
+
+
 def test_many_pages_have_commands():
     assert len({*LINES.values()}) >= 10
 

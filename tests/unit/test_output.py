@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -11,6 +12,7 @@ import termios
 
 import pytest
 
+from rateproof.output import say
 from tests.samples import quick_first
 
 VERDICT_1 = "".join(
@@ -110,6 +112,13 @@ def test_progress_is_a_line_with_the_time_left_and_nothing_in_a_pipe():
     assert "\r\x1b[Kwaiting for the next window 12 s left\r\x1b[K" in shown
     assert shown.rpartition("\x1b[K")[2] == ""
     assert "\x1b[Kiteration 1: consistent\r\n" in shown
+
+
+def test_what_a_terminal_has_no_sign_for_is_written_in_ascii(monkeypatch):
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("657 \N{MICRO SIGN}s, 3\N{MULTIPLICATION SIGN}")
+        assert stream.buffer.getvalue() == b"657 us, 3x\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

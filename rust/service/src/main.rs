@@ -98,7 +98,22 @@ fn run() -> Result<(), Failure> {
             true => "",
             false => " (an address that is told is opened beside the sockets that are handed over)",
         };
-        let taken = |error| format!("cannot listen at {}: {error}{beside}", shown(place));
+        let option = match speaks {
+            Speaks::Http if place.0.starts_with("unix:") => "--host",
+            Speaks::Http => "--port",
+            Speaks::Resp => "--resp",
+            Speaks::Grpc => "--rls",
+        };
+        let hint = |error: &io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("\n\nhint: stop what listens there, or choose another place: {option}")
+            }
+            _ => String::new(),
+        };
+        let taken = |error: io::Error| {
+            let (place, hint) = (shown(place), hint(&error));
+            format!("cannot listen at {place}: {error}{beside}{hint}")
+        };
         Listener::bind(&place.0, place.1, speaks).map_err(|error| (UNREACHABLE, taken(error)))
     };
     let mut listeners = Vec::new();

@@ -151,9 +151,13 @@ impl Settings {
             Some(line) => format!("{}: line {line}: ", file.display()),
             None => String::new(),
         };
-        if self.tls_cert.is_some() != self.tls_key.is_some() {
-            let told = self.tls_cert.as_ref().map_or("tls_key", |_| "tls_cert");
-            return Err(format!("{}tls_cert and tls_key go together", at(told)));
+        let pair = [("tls_cert", &self.tls_cert), ("tls_key", &self.tls_key)];
+        if let [(told, Some(file)), (lacking, None)] | [(lacking, None), (told, Some(file))] = pair
+        {
+            return Err(format!(
+                "{}{told} is {file:?}, and there is no {lacking}: a certificate and its key go together",
+                at(told)
+            ));
         }
         if let (Some(host), Some(port)) = (&self.host, self.port)
             && host.starts_with("unix:")

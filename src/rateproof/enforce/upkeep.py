@@ -52,7 +52,9 @@ def _lines(facts: StoreFacts) -> list[str]:
     users = f"open in process {', '.join(map(str, pids))}" if pids else "in no process"
     lines = [f"shm://{facts.name}: {_size(facts.size)}, {_age(facts.age_s)} old, {users}"]
     for table in facts.tables:
-        kept = table.trouble or f"{counted(table.live or 0, 'live key')} of {table.capacity}"
+        kept = f"{counted(table.live or 0, 'live key')} of {table.capacity}"
+        if table.trouble:
+            kept = f"live keys not known ({table.trouble})"
         what = "new clients by address" if table.of_addresses else table.quota
         lines.append(f"  {what}: {kept}, {_size(table.size)}")
     return lines

@@ -76,7 +76,7 @@ class Hunt:
         if not timely:
             say(LATE)
         of = f" of {self.most}" if self.most and number <= self.most else ""
-        with progress(f"iteration {number}{of}: {drawn}", drawn.duration_ns / SECOND_NS):
+        with progress(f"iteration {number}{of}: {drawn.brief}", drawn.duration_ns / SECOND_NS):
             watch = None if rig.child is None else Watch(rig.child, _strokes(settings, drawn))
             iteration = run_iteration(
                 rig,

@@ -14,6 +14,7 @@ from rateproof.hunt.server.child import ChildServer
 from rateproof.hunt.settings import TestSettings
 from rateproof.output import say
 from rateproof.prove import Verdict, judge
+from rateproof.prove.diagnosis.statuses import only_elsewhere, statuses, why_elsewhere
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
@@ -30,8 +31,9 @@ class Rig:
     """The target and the means to test it.
 
     `stop` ends early whatever goes on, `child` is the server where it is ours to look after,
-    and `sent` counts all requests. `keyring` has the keys of a file, where identities are
-    not invented; `answers_per_s` is how many the target answers, where that was measured.
+    and `sent` counts all requests, and tells if any was answered. `keyring` has the keys of a
+    file, where identities are not invented; `answers_per_s` is how many the target answers,
+    where that was measured.
     """
 
     settings: TestSettings
@@ -121,6 +123,8 @@ class Rig:
             say(f"waiting {wait_ns / SECOND_NS:.0f} s for the next window")
 
         def count(part: EventLog) -> None:
+            if not self.sent["answered"]:
+                self._look(part)
             self.sent["requests"] += len(part)
             if most is not None and self.sent["requests"] >= most:
                 self.stop.set()
@@ -139,6 +143,17 @@ class Rig:
             ]
         log.metadata["fresh_keys"] = keyring is None or keyring.fresh
         return log
+
+    def _look(self, part: EventLog) -> None:
+        """Warn at the first answers if they tell of a wrong address; the test goes on, others may come."""
+        told, target = self.settings, self.settings.target
+        first = part.noting(
+            scenario={"rejected_statuses": sorted(told.rejected_statuses)},
+            admitted_statuses=sorted(told.admitted_statuses or ()),
+        )
+        self.sent["answered"] += not statuses(first) <= {None}
+        if only_elsewhere(first):
+            say(f"warning: {target.url}: so far {why_elsewhere(first)}")
 
     def judge(self, log: EventLog, claims: frozenset[str] | None = None) -> Verdict:
         """The verdict on a log as the test was told to judge; None: on all its claims."""

@@ -148,6 +148,7 @@ def _iterate_until_done(
             totals.untried, totals.remedy = hunt.untried, hunt.remedy
             totals.unwaited = hunt.unwaited
             totals.keys = hunt.keys_told
+            totals.sent = hunt.rig.sent["requests"]
             if not is_part:
                 _record(iteration, path, reporters, consistent)
         for reproduction in pursuit.reproductions(hunt.rig, iteration):
@@ -158,6 +159,8 @@ def _iterate_until_done(
             totals.worst.append(worst)
             for reporter in reporters:
                 reporter.found(worst, number)
+        totals.pursuing += hunt.rig.sent["requests"] - totals.sent
+        totals.sent = hunt.rig.sent["requests"]
         if stop.is_set() or (settings.fail_fast and violated) or hunt.done:
             return
 

@@ -135,9 +135,10 @@ def _between(low_ns: int, high_ns: int) -> str:
 def _together(several: Several) -> str:
     """Say what they admit, as far as it is known."""
     about = "" if several.again == several.together else "about "
-    if (window := several.window) is None:
+    if (
+        window := several.window
+    ) is None or not window.round:  # it may be one of a clock, cut short
         return f"{about}{several.together} at once"
-    about = about if window.round else "about "
     return f"{about}{several.together} per {format_duration(window.window_ns)}"
 
 

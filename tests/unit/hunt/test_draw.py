@@ -57,6 +57,17 @@ def test_a_draw_is_the_same_in_another_process():
         assert there.stdout.strip() == f"{here} {here.scenario_seed}"
 
 
+def test_in_brief_each_kind_of_attack_is_named_once_and_nothing_else():
+    for number in range(1, 30):
+        drawn = draw(7, number, POLICY)
+        told = drawn.brief.split("; ")
+        assert len({*told}) == len(told)
+        kinds = {FAMILIES[each.family].words for each in drawn.attacks}
+        assert {kind.removesuffix(" among others") for kind in told} == kinds
+        crowded = any(each.recipe.other_clients for each in drawn.attacks)
+        assert (" among others" in drawn.brief) == crowded
+
+
 def test_different_seeds_and_iterations_draw_different_traffic():
     assert len({str(draw(seed, 1, POLICY)) for seed in range(50)}) > 40
     assert len({str(draw(1, number, POLICY)) for number in range(1, 51)}) > 40

@@ -1,13 +1,20 @@
 """The tester's files: a log is whole or not there, and every report ends."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from rateproof.errors import CannotWrite, Unreachable
 from rateproof.events import Event, EventLog, read_log
-from rateproof.hunt import session
+from rateproof.hunt import iterations, session
+from rateproof.hunt import settings as hunt_settings
 from rateproof.hunt.report.totals import Totals
+from rateproof.hunt.rig import Rig
+from rateproof.hunt.signals import Signals
+from rateproof.policy import Policy
+from rateproof.simulate.target import Target
+from tests.unit.hunt import simulated
 
 
 @pytest.fixture
@@ -65,3 +72,27 @@ def test_a_test_that_ends_in_order_has_not_failed():
         pass
     assert totals.failed is None
     assert "failed" not in totals.describe()
+
+
+class Counting(simulated.Unlimited):
+    """It counts what it is asked."""
+
+    asked = 0
+
+    def passes(self, *_):
+        self.asked += 1
+        return True
+
+
+def test_the_totals_count_what_the_pursuit_of_a_finding_sends(tmp_path, monkeypatch):
+    monkeypatch.setattr(Target, "accepts", lambda _: True)
+    settings = hunt_settings.TestSettings.told(
+        url="http://127.0.0.1:1", policy=Policy.parse("5 per 5s"), seed=1, iterations=1,
+        out=tmp_path, shrink_time_ns=10**9, worst_time_ns=60 * 10**9, fail_fast=True,
+    )  # fmt: skip
+    limiter, totals, stop = Counting(), Totals(), threading.Event()
+    hunt = iterations.Hunt(Rig(settings, simulated.transport(limiter), stop))
+    session._iterate_until_done(hunt, Signals(stop), [], totals)
+    assert totals.worst
+    assert limiter.asked == totals.sent > totals.requests + totals.pursuing
+    assert totals.pursuing > 1_000

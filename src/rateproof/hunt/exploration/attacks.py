@@ -58,6 +58,11 @@ class Attack:
         """The others, beside the first client."""
         return self.recipe.crowd(self.starts[0])
 
+    @property
+    def brief(self) -> str:
+        """Its kind, without how many and how close."""
+        return FAMILIES[self.family].words + " among others" * bool(self.recipe.other_clients)
+
     def __str__(self) -> str:
         _, told, edged = FAMILIES[self.family]
         if edged:

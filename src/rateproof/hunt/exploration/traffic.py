@@ -61,6 +61,11 @@ class Draw:
         """The seed of the iteration's scenario: 63 bits of the drawn stream."""
         return stream(self.seed, self.iteration, "scenario").getrandbits(63)
 
+    @property
+    def brief(self) -> str:
+        """The kinds of its attacks, each once; all of it where there are none."""
+        return "; ".join(dict.fromkeys(each.brief for each in self.attacks)) or str(self)
+
     def __str__(self) -> str:
         if self.shape == SCHEDULE:
             return f"{self.clients} fresh clients, each {self.note}"

@@ -5,7 +5,6 @@ import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Self
 
 from rateproof.answer import answer
@@ -56,8 +55,7 @@ class Console(Reporter):
         width = columns(sys.stderr)
         held = iteration.verdict.allowing_untested().outcome == CONSISTENT
         if held and not iteration.crash_counts and not self._verbose:
-            line = _in_a_line(iteration)
-            say(line if width is None else shorten(line, width, placeholder=" …"))
+            say(_in_a_line(iteration))
         else:
             say(describe(iteration, log, width, self._told))
         self._emit("iteration", iteration.to_json())
@@ -192,7 +190,7 @@ def _in_a_line(iteration: Iteration) -> str:
     summary = iteration.summary
     return (
         f"iteration {iteration.draw.iteration}: consistent, {summary.requests} requests in "
-        f"{summary.seconds:.1f} s; {iteration.draw}"
+        f"{summary.seconds:.1f} s; {iteration.draw.brief}"
     )
 
 

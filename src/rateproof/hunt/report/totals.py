@@ -45,6 +45,9 @@ _OF_A_STOP: Final = {
 
 _MOST_WARNINGS: Final = 100
 
+_MOST_SHOWN: Final = 8
+"""Warnings that are told; the rest are in the logs."""
+
 
 def of_claim(verdict: Verdict, claim: str) -> Verdict | None:
     """Return the part of a verdict on one claim; None where another one decided it.
@@ -83,7 +86,8 @@ class Totals:
     came between two bursts of a client who was still denied then, None where nobody tried;
     `seen` is which known weaknesses would have been seen, and `unseen` a sentence on those that
     would not, for the attacks on them arrived too spread out; `untried` are the attacks that it ended
-    before, `remedy` is what it had too little of for them, and `unwaited` the windows whose end is not waited for; `keys` is how keys of a file were used.
+    before, `remedy` is what it had too little of for them, and `unwaited` the windows whose end is not waited for; `keys` is how keys of a file were used,
+    `sent` how many requests were sent in all, and `pursuing` how many of them pursued a finding.
     """
 
     def __init__(self, claims: Iterable[str] = CLAIMS, *, allow_untested: bool = False) -> None:
@@ -97,7 +101,7 @@ class Totals:
         self.remedy = ""
         self.unwaited: tuple[int, ...] = ()
         self.iterations = 0
-        self.requests = 0
+        self.requests = self.sent = self.pursuing = 0
         self.statuses: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
@@ -234,10 +238,12 @@ class Totals:
             [
                 f"total of {counted(self.iterations, 'iteration')}",
                 f"requests  {self.requests}",
+                *self._besides(),
                 f"codes     {counted_kinds(dict(sorted(self.statuses.items())))}",
                 f"errors    {counted_kinds(self.errors)}",
                 f"crashes   {counted_kinds(self.crashes)}",
                 f"verdicts  {counted_kinds(self.outcomes)}",
+                *self._warned(),
                 f"verdict   {self.verdict}",
                 *(f"diagnosis {sentence}" for sentence in self.diagnosis),
                 *(f"remark    {one}" for one in self.reasons if one.startswith(ODDLY_ADMITTED)),
@@ -250,6 +256,21 @@ class Totals:
                 *([] if self.failed is None else [f"failed    {self.failed}"]),
             ]
         )
+
+    def _besides(self) -> list[str]:
+        """The requests that belong to no iteration: a line for each purpose that has any."""
+        purposes = {
+            "to see how it answers": self.sent - self.requests - self.pursuing,
+            "to shorten what was found and to look for the worst": self.pursuing,
+        }
+        told = ((counted(more, "request"), why) for why, more in purposes.items() if more > 0)
+        return [f"besides   {more} {why}" for more, why in told]
+
+    def _warned(self) -> list[str]:
+        """The first warnings, a line each: of an iteration that holds, no line says them before."""
+        rest = len(self.warnings) - _MOST_SHOWN
+        more = [f"{rest} more warnings are in the logs"] if rest > 0 else []
+        return [f"warning: {one}" for one in self.warnings[:_MOST_SHOWN]] + more
 
     def _forgetting(self) -> list[str]:
         """A line that says how many other clients were tried, so that the limiter forgets one."""

@@ -16,7 +16,7 @@ _READABLE = 4
 _SECOND = Decimal(1_000_000_000)
 _WINDOW = re.compile(r"\bper (\d+)(d|h|m|s|ms|us|ns)\b")
 _NAMES = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
-_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
+_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 
 
 def readable_key(key: bytes) -> str:
@@ -71,15 +71,15 @@ def brief(ns: int) -> str:
 def spaced(ns: int) -> str:
     """A time as people write it, and exact.
 
-    >>> spaced(5_000_000_000), spaced(333_333_333)
-    ('5 s', '333.333333 ms')
+    >>> spaced(5_000_000_000), spaced(333_333_333), spaced(657_000)
+    ('5 s', '333.333333 ms', '657 µs')
     """
     text = format_duration(ns)
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     if len(number) > _READABLE:
         unit, name = next(pair for pair in _UNITS if ns >= pair[0])
         return f"{(Decimal(ns) / unit).normalize():f} {name}"
-    return f"{number} {text.removeprefix(number)}"
+    return f"{number} {text.removeprefix(number)}".replace(" us", " µs")
 
 
 def plain_quota(text: str) -> str:
@@ -93,7 +93,9 @@ def plain_quota(text: str) -> str:
 
 def _said(window: re.Match[str]) -> str:
     number, unit = window.groups()
-    return f"per {_NAMES[unit]}" if number == "1" and unit in _NAMES else f"per {number} {unit}"
+    if number == "1" and unit in _NAMES:
+        return f"per {_NAMES[unit]}"
+    return f"per {number} {unit}".replace(" us", " µs")
 
 
 def ordinal(number: int) -> str:

@@ -55,6 +55,7 @@ class Drawn(NamedTuple):
 
     iteration: int
     attacks: tuple = ()
+    brief: str = "steady"
 
     def __str__(self):
         return "steady"

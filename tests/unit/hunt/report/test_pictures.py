@@ -89,6 +89,18 @@ def test_of_very_many_requests_the_first_and_the_last_are_drawn(log_of):
     assert shown == numbers[:16] + numbers[-8:]
 
 
+def test_the_ends_of_the_axis_have_the_unit_of_people():
+    log = EventLog()
+    for takes_ns in (657_000, 12_500_000):
+        log.append(
+            Event(
+                key=b"a", sent_ns=0, received_ns=takes_ns, done_ns=takes_ns,
+                status=200, outcome="admitted",
+            )
+        )  # fmt: skip
+    assert latency_curves(Summary.of(log))[:2] == ("657 µs", "12.5 ms")
+
+
 def test_a_curve_climbs_from_none_to_all(log_of):
     summary = Summary.of(log_of(0, 1, 2, rejected=[3]))
     *_, curves = latency_curves(summary)

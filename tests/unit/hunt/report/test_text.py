@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rateproof import output
 from rateproof.errors import CannotWrite
 from rateproof.hunt.report import text
 from rateproof.hunt.report.text import NAME, Console, SummaryFile, describe
@@ -98,6 +99,23 @@ def test_an_iteration_that_holds_is_a_line_and_another_is_told_whole(
     assert "window" in told
 
 
+def test_the_line_of_an_iteration_that_holds_is_whole_on_a_narrow_terminal(
+    log_of, iteration_of, subject, capsys, monkeypatch
+):
+    held = iteration_of(log_of(*KEPT, rejected=[0.6]))
+    brief = "all at once; bursts around a window's end; two bursts within a window"
+    held.draw = held.draw._replace(brief=brief)
+    for module in (text, output):
+        monkeypatch.setattr(module, "columns", lambda _: 80)
+    console = Console(json=False)
+    console.begin(subject, Totals())
+    capsys.readouterr()
+    console.add(held, Path("log"))
+    told = capsys.readouterr().err
+    assert " ".join(told.split()).endswith(f"consistent, 6 requests in 0.6 s; {brief}")
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_all_figures_of_an_iteration_that_holds_are_told_on_request(
     log_of, iteration_of, subject, capsys
 ):
@@ -171,7 +189,27 @@ def test_what_is_unreliable_is_in_the_totals(log_of, iteration_of):
     totals = Totals()
     totals.add(iteration_of(log_of(*KEPT, rejected=[0.6])))
     totals.add(iteration_of(log, 2))
-    assert totals.to_json()["warnings"] == [f"iteration 2: {log.metadata['warnings'][0]}"]
+    (told,) = totals.to_json()["warnings"]
+    assert told == f"iteration 2: {log.metadata['warnings'][0]}"
+    assert f"\n  warning: {told}\n" in totals.describe(), "its line has not said it"
+    for number in range(3, 12):
+        totals.add(iteration_of(log, number))
+    assert totals.describe().count("warning: ") == 8
+    assert "\n  2 more warnings are in the logs\n" in totals.describe()
+
+
+def test_the_totals_count_what_was_sent_besides_the_iterations(log_of, iteration_of):
+    totals = Totals()
+    totals.add(iteration_of(log_of(*KEPT, rejected=[0.6])))
+    totals.sent = 6
+    assert "besides" not in totals.describe()
+    totals.sent = 22
+    assert "\n  requests  6\n  besides   16 requests to see how it answers\n" in totals.describe()
+    totals.sent, totals.pursuing = 4_016, 4_000
+    assert (
+        "answers\n  besides   4000 requests to shorten what was found and to look for the worst\n"
+        in totals.describe()
+    )
 
 
 def test_a_diagnosis_is_repeated_in_the_totals_once_if_it_is_of_what_decides():

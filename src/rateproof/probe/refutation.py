@@ -98,7 +98,7 @@ class Refutation:
     def _saving(self, left: Hypotheses, most_ns: int) -> list[Steps]:
         """A key that is left alone until it saves no more: of a limit of 1, does it save what it does not use?"""
         course, recovery = self._course, self._rounds.recovery
-        if course.limit > 1 or course.shared:
+        if course.limit > 1 or course.shared or not _saving(left):
             return []
         idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)
@@ -119,8 +119,7 @@ class Refutation:
     def _unsaved(self, left: Hypotheses) -> list[Kind]:
         """The kinds of which a key saved all that came back while it was left alone."""
         saved = self._rounds.recovery.saved
-        kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
-        return [kind for kind in kinds if saved + 1 >= self._idled_ns // kind.high_ns]
+        return [kind for kind in _saving(left) if saved + 1 >= self._idled_ns // kind.high_ns]
 
     def _standing_of(self, kinds: Sequence[Kind], most_ns: int) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""
@@ -139,3 +138,8 @@ class Refutation:
             return []
         self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
         return [steps for _, steps in missing]
+
+
+def _saving(left: Hypotheses) -> list[Kind]:
+    """The kinds of which a key saves what it does not use."""
+    return [kind for kind in left.kinds() if kind.family.at_first is not None]

@@ -38,12 +38,14 @@ class LimitSearch:
 
     Attributes:
         first: the key that was filled at once, and what was seen of it; None before that.
+        idle: the same of one that is left alone from then on, where the limit is 1.
     """
 
     def __init__(
         self, sender: Sender, course: Course, spending: Spending, delays_ns: Sequence[int]
     ) -> None:
         self.first: _Key | None = None
+        self.idle: _Key | None = None
         self._sender = sender
         self._course = course
         self._spending = spending
@@ -113,6 +115,11 @@ class LimitSearch:
         keys = [self.first]
         if course.shared:
             return keys
+        if course.limit == 1:  # what it saves is known the sooner, the sooner it is left alone
+            left_alone = self._sender.hitter(fresh=True)
+            if once := volleys(left_alone(1, 0, 1)):
+                course.keys.append(once)
+                self.idle = left_alone, once
         if alone and alone[-1].denied and sum(each.admitted for each in alone) == course.limit:
             one_by_one, place = other
             before = list(course.keys[place])

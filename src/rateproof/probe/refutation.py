@@ -6,7 +6,8 @@ from math import isqrt
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import Steps
+from rateproof.probe.seen import History, Seen, Steps, volleys
+from rateproof.probe.several import Hit
 from rateproof.units import SECOND_NS
 
 _STILL = 2
@@ -30,8 +31,9 @@ _REFUTED, _STANDING = 0.45, 0.85
 class Refutation:
     """Rounds that refute, until nothing tells apart what is left."""
 
-    def __init__(self, rounds: Rounds) -> None:
+    def __init__(self, rounds: Rounds, idle: tuple[Hit, list[Seen]] | None = None) -> None:
         self._rounds = rounds
+        self._idle = idle
         self._sender = rounds.sender
         self._course = rounds.course
         self._spending = rounds.spending
@@ -86,19 +88,34 @@ class Refutation:
             if not schedules and not standing and longer == 1:
                 longer = 2
                 continue
-            if not schedules and not standing:
-                break
             schedules += standing
-            known.append(known_of(left))
-            left = self._rounds.learn(
-                left,
-                self._rounds.send(schedules, start_ns, recovery.admitted_ns - recovery.filled_ns),
-            )
+            if schedules:
+                known.append(known_of(left))
+                window_ns = recovery.admitted_ns - recovery.filled_ns
+                histories = self._rounds.send(schedules, start_ns, window_ns)
+                left = self._rounds.learn(left, histories)
+            if key := self._saved(left):
+                left = self._rounds.learn(left, [key])
+            elif not schedules:
+                break
+
+    def _saved(self, left: Hypotheses) -> History:
+        """Ask the key that was left alone since the limit was found: of a limit of 1, does it save what it does not use?"""
+        if self._idle is None or not _saving(left):
+            return []
+        (hit, key), recovery, requests = self._idle, self._rounds.recovery, beyond(1)
+        idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
+        at_ns = max(self._sender.now_ns(), key[-1].received_ns + idle_ns)
+        if at_ns > self._spending.end_ns or requests > self._rounds.spare(_STANDING):
+            return []
+        self._idle, self._idled_ns = None, at_ns - key[-1].received_ns
+        key += volleys(hit(requests, at_ns, requests))
+        return key
 
     def _saving(self, left: Hypotheses, most_ns: int) -> list[Steps]:
-        """A key that is left alone until it saves no more: of a limit of 1, does it save what it does not use?"""
+        """A key that is left alone until it saves no more."""
         course, recovery = self._course, self._rounds.recovery
-        if course.limit > 1 or course.shared or not _saving(left):
+        if course.limit > 1 or course.shared or self._idle or not _saving(left):
             return []
         idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)

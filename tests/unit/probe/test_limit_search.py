@@ -44,3 +44,13 @@ def test_where_no_denial_puts_off_both_keys_are_back(name, seed, simulated):
     _, recovery, keys = searched(simulated, name, 4, seed)
     assert recovery.denied_ns - recovery.filled_ns < 5 * S
     assert [key[-1].admitted for key in keys] == [1, 1]
+
+
+def test_a_key_of_a_limit_of_one_is_left_alone_from_the_start(simulated):
+    """Asked once, and by nobody until it is known how long that has to be."""
+    search, recovery, _ = searched(simulated, "sliding-log", 1, 1)
+    _, key = search.idle
+    assert [(seen.admitted, seen.denied) for seen in key] == [(1, 0)]
+    assert key[0].sent_ns < recovery.denied_ns
+    search, _, _ = searched(simulated, "sliding-log", 4, 1)
+    assert search.idle is None

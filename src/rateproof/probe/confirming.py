@@ -134,7 +134,7 @@ class Confirming:
             RoundBounds(start_ns, width_ns, most_requests, most_ns),
             first,
             edges_wanted=edges,
-            missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
+            missing=PREDICTIONS - proof.true if roughly else 0,
             excluding=EXCLUDING if thorough else int(predictable),
         )
         sent = {*schedules}

@@ -119,7 +119,10 @@ class Confirming:
             missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]
         requests = sum(count for steps in first for _, count in steps) + self._reserved
-        while only and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more():
+        named = proof.done and kind.narrow  # the rest tells more of the window: not worth more
+        while (
+            only and not named and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more()
+        ):
             pass  # a part of them says nothing
         most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
         predictable = self._predictable(proof, left, kind)

@@ -104,6 +104,7 @@ class Confirming:
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
+            finer = _LESS_WIDE if kind.tight else finer  # edges need not be foretold more closely
             measured = measuring(kind, start_ns, width_ns, finer)
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)

@@ -148,7 +148,7 @@ class Confirming:
         proof.closely |= bool(closest) and sent >= {*closest}
         if not schedules and not proof.done and only and self._rounds.more():
             return self._next(proof, left, kind, start_ns)
-        return schedules + self._closer(left, kind, start_ns, schedules)
+        return schedules + self._closer(left, kind, start_ns, schedules, only=only)
 
     def _foretold(
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
@@ -195,7 +195,13 @@ class Confirming:
         return [key]
 
     def _closer(
-        self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]
+        self,
+        left: Hypotheses,
+        kind: Kind,
+        start_ns: int,
+        before: Sequence[Steps],
+        *,
+        only: bool,
     ) -> list[Steps]:
         """Schedules that tell more about the window, where it is not known closely."""
         spent = sum(count for steps in before for _, count in steps)
@@ -208,6 +214,8 @@ class Confirming:
             keys = [] if known else measuring(kind, start_ns, width_ns, FINELY)
             latest_ns = self._spending.end_ns - start_ns
             keys = [steps for steps in keys if steps[-1][0] <= latest_ns and steps not in before]
+            if before and not only and kind.limit > _CHEAP and len(keys) > 1:
+                return []  # too many for a guess that may be wrong
             requests = sum(count for steps in keys for _, count in steps)
             return (
                 keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved - spent else []

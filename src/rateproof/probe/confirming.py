@@ -111,7 +111,10 @@ class Confirming:
         if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
             return measured  # the next round foretells more closely
         edges, closest = self._foretold(proof, left, kind, start_ns)
-        if busy and len(closest) > 1:
+        joined = bool(busy) and len(closest) > 1
+        # Keys that have to be sent tell rivals apart, too: what is missing after them is asked then.
+        waits = joined or (bool(measured) and not proof.closely and not closest)
+        if joined:
             row = closest.pop()
             from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
             again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
@@ -137,9 +140,9 @@ class Confirming:
             kind,
             RoundBounds(start_ns, width_ns, most_requests, most_ns),
             first,
-            edges_wanted=edges,
-            missing=PREDICTIONS - proof.true if roughly else 0,
-            excluding=EXCLUDING if thorough else int(predictable),
+            edges_wanted=0 if waits else edges,
+            missing=PREDICTIONS - proof.true if roughly and not waits else 0,
+            excluding=0 if waits else EXCLUDING if thorough else int(predictable),
         )
         sent = {*schedules}
         self._rounds.standing |= {number: kind for number, steps in missing if steps in sent}

@@ -22,6 +22,8 @@ _SAVING, _LONGER = 2.125, 3
 """Recoveries that a key idles at first, for two and a little; times as long, each time."""
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
+_FEW, _DEAR_NS, _LONG_NS = 24, 3 * SECOND_NS, 8 * SECOND_NS
+"""A limit, and windows for whose standing keys requests are dearer than another round: for a smaller limit, and for a larger one."""
 _KEPT = 3  # windows, for predictions
 _BESIDE = 2  # requests for each of the limit: other keys of the same round
 _REFUTED, _STANDING = 0.45, 0.85
@@ -144,6 +146,8 @@ class Refutation:
         if self._course.shared or kind.high_ns > NEARLY * kind.low_ns:
             return []
         kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
+        if kind.whole_ns < (_LONG_NS if kind.limit > _FEW else _DEAR_NS):
+            return []  # predictions are joined with them, for fewer requests
         dear = kind.limit <= _CHEAP and kind.whole_ns > _SLOW_NS
         alike = [each for each in kinds if serves(kind, each)]
         if len(alike) < (len(kinds) / 2 if dear else len(kinds)):

@@ -1,6 +1,7 @@
 """Confirming: rounds of predictions, until the candidate may be named or is refuted."""
 
 from collections.abc import Sequence
+from math import ceil
 from random import Random
 
 from rateproof.probe.confirmation import (
@@ -29,10 +30,8 @@ _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 _DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
 """Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
-_DRAINED, _TOKENS = (
-    4,
-    160,
-)  # times that it is asked for all of a bucket, of which so many are enough
+_DRAINED, _TOKENS, _MORE_TOKENS = 4, 40, 160
+"""Times that all of a bucket is asked for, and the tokens that tell its rate closely enough for a name, and more closely."""
 _CLOSER, _CONFIRMED = 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to the key."""
 
@@ -223,12 +222,14 @@ class Confirming:
             return (
                 keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved - spent else []
             )
-        drained = _drained(kind, start_ns)
-        requests = sum(count for _, count in drained) + spent + self._reserved
-        in_time = start_ns + drained[-1][0] <= self._spending.end_ns
-        affordable = requests <= self._rounds.spare(_CLOSER)
-        if kind.limit > 1 and kind.family.other in {"", "tick"} and in_time and affordable:
-            return [drained]
+        if kind.limit > 1 and kind.family.other in {"", "tick"}:
+            drained = _drained(kind, start_ns, self._spending.end_ns - start_ns)
+            requests = sum(count for _, count in drained) + spent + self._reserved
+            late = start_ns + drained[-1][0] > self._spending.end_ns
+            if kind.narrow:  # a closer window is not worth more time than naming takes
+                late = self._spending.late(kind.limit, kind.whole_ns, drained[-1][0])
+            if not late and requests <= self._rounds.spare(_CLOSER):
+                return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
@@ -242,21 +243,24 @@ class Confirming:
         )
 
 
-def _drained(kind: Kind, start_ns: int) -> Steps:
-    """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate.
+def _drained(kind: Kind, start_ns: int, most_ns: int) -> Steps:
+    """Asked for all of a bucket before all is back, as often as there is time for: what comes back in all tells its rate.
 
     The last time is when one more token is back, or not: the bounds of the rate are halved.
     Where a clock ticks it is amid two ticks, and at no tick at which more may be back than is kept.
     """
+    wanted = _MORE_TOKENS if kind.narrow else _TOKENS
     if kind.family.other == "tick":
         shift_ns = (kind.boxes[0].point().other_low_ns + SECOND_NS // 2 - start_ns) % SECOND_NS
         apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
-        times = max(2, min(2 * _DRAINED, _TOKENS // kind.limit))
+        most = (most_ns - shift_ns) // apart_ns
+        times = max(2, min(2 * _DRAINED, wanted // kind.limit, most))
         return tuple((shift_ns + n * apart_ns, kind.limit) for n in range(times + 1))
     cheap = min(_CHEAP // kind.limit, _DEAR_NS // kind.whole_ns)
-    times = max(1, min(max(_DRAINED, cheap), _TOKENS // kind.limit))
     # With what is left of one in part, no more than it holds: what overflows would tell nothing.
     each = min(kind.limit * Random(start_ns).uniform(0.75, 0.9), kind.limit - 1)
+    most = int(most_ns * kind.limit / each / kind.middle_ns)
+    times = max(1, min(max(_DRAINED, cheap), ceil(wanted / each), most))
     tokens = round(times * each)
     end_ns = tokens * kind.middle_ns // kind.limit
     later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))

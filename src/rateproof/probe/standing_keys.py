@@ -97,7 +97,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
     if kind.timeless:
-        chosen += [(*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns)]
+        chosen += [
+            (*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns, width_ns)
+        ]
     if kind.family.refills and kind.family.at_first is None:
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         chosen.append(((0, limit), (whole_ns, limit + 1)))
@@ -131,12 +133,14 @@ def _in_order(steps: Steps) -> bool:
     return all(one < two for one, two in pairwise((-1, *(at_ns for at_ns, _ in steps))))
 
 
-def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
+def _in_parts(limit: int, early_ns: int, late_ns: int, width_ns: int) -> Iterator[Steps]:
     """Filled in three parts, two of them close to each other, the last as late as it may be.
 
     The two may be one, all may wait for the last, or a key that is not full be denied so late.
     """
-    close_ns, far_ns = max(late_ns // _PARTS_APART, 2 * (late_ns - early_ns)), 3 * early_ns // 5
+    # So close that what was sent last is surely not back when the first surely is.
+    close_ns = max(late_ns // _PARTS_APART, late_ns - early_ns + width_ns)
+    far_ns = 3 * early_ns // 5
     part = limit // 3
     if part:
         yield (0, part), (close_ns, part), (early_ns, limit - 2 * part)

@@ -97,6 +97,16 @@ def test_requests_that_are_close_are_not_one_group(part, newest):
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
 
 
+def test_parts_of_a_filling_are_as_close_as_slow_answers_allow():
+    """Answers take a 40th of the window: groups of an eighth of it, gone with their newest, are told still."""
+    box = Box(6, 517 * MS, 518 * MS)
+    kind = Kind(OF["sliding-log"], 6, box.low_ns, box.high_ns, [box], 13 * MS)
+    (first, second, *_), *_ = closely(kind, BEGIN_NS, 13 * MS)
+    assert second[0] - first[0] < S // 16
+    limiter = grouped_log(6, 517 * MS + MS // 2, apart_ns=S // 16, newest=True)
+    assert _unexplained(limiter, kind, [closely(kind, BEGIN_NS, 13 * MS)[0]])
+
+
 @pytest.mark.parametrize("extended", [False, True])
 def test_denials_that_extend_a_block_are_told_from_those_that_do_not(extended):
     name = "sliding-log, a denial blocks"

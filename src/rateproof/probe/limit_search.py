@@ -266,12 +266,20 @@ class LimitSearch:
                     break
 
     def _one(self) -> bool:
-        """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back."""
+        """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back.
+
+        One that met all counters evenly is denied as late as with one: so it is asked of other keys, too.
+        """
         course = self._course
-        limit = min(course.limit, course.alone)
         size = course.limit + RUN
-        if self._spending.left < 2 * size:
+        if self._spending.left < (2 + _AGAIN) * size:
             return False
+        limit = min(course.limit, course.alone)
+        for _ in range(_AGAIN):
+            alone = self._sender.search(course.limit + 1, ())
+            course.keys.append(condensed(volleys(alone), _PARTS))
+            if alone and alone[-1].denied:
+                limit = min(limit, sum(each.admitted for each in alone))
         _, seen = self._burst(size)
         if not seen:
             return False

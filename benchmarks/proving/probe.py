@@ -49,14 +49,14 @@ def _quota(text: str) -> Quota:
 
 
 def right(finding: Finding, target: Probed) -> bool:
-    """Limit, window and family are as they are; of a rate, any way to write it."""
-    found, truth = finding.quota, target.truth
-    if found is None or found.algorithm != truth.algorithm:
+    """Limit and family are as they are, and the window, or the time of a token, is within the bounds that are named."""
+    kind, found, truth = finding.named, finding.quota, target.truth
+    if kind is None or found is None or found.algorithm != truth.algorithm:
         return False
-    if truth.algorithm in {"token-bucket", "leaky-queue"}:
-        same_rate = found.limit * truth.window_ns == truth.limit * found.window_ns
-        return same_rate and found.burst == truth.burst
-    return found == truth
+    refills = kind.family.refills
+    same = found.burst == truth.burst if refills else found.limit == truth.limit
+    window_ns = truth.window_ns // (truth.limit if refills else 1)
+    return same and kind.low_ns <= window_ns <= kind.high_ns
 
 
 def probe_real(runs: int, note: Callable[[str], object]) -> Iterator[tuple[bool, bool]]:

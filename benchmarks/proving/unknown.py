@@ -159,11 +159,15 @@ def outcome(run: Run) -> bool:
     if kind.limit == limit and right and run.known and run.name in names:
         return True
     make = LIMITERS.get(kind.family.name)
-    named_ns = kind.figure.window_ns * of // kind.figure.limit
-    named_ns += named_ns // (kind.family.number - 1) if kind.family.number > 1 else 0
+    named_ns = {kind.figure.window_ns * of // kind.figure.limit}
+    low_ns, high_ns = kind.bounds_ns
+    if low_ns - slack_ns <= window_ns // of <= high_ns + slack_ns:
+        named_ns.add(window_ns)
+    if (blocks := kind.family.number) > 1:  # with the one that is open
+        named_ns = {each_ns + each_ns // (blocks - 1) for each_ns in named_ns}
     return make is not None and any(
         _same(run.limiter, make(kind.limit, each_ns, run.phase_ns), run)
-        for each_ns in {named_ns, *([window_ns] if right else ())}
+        for each_ns in {*named_ns, *([window_ns] if right else ())}
     )
 
 

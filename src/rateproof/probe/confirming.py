@@ -1,6 +1,7 @@
 """Confirming: rounds of predictions, until the candidate may be named or is refuted."""
 
 from collections.abc import Sequence
+from math import ceil
 from random import Random
 
 from rateproof.probe.confirmation import (
@@ -29,10 +30,8 @@ _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 _DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
 """Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
-_DRAINED, _TOKENS = (
-    4,
-    160,
-)  # times that it is asked for all of a bucket, of which so many are enough
+_DRAINED, _TOKENS, _MORE_TOKENS = 4, 40, 160
+"""Times that all of a bucket is asked for, and the tokens that tell its rate closely enough for a name, and more closely."""
 _CLOSER, _CONFIRMED = 0.85, 1
 """Of the requests that naming takes: so many until the rest is left to the key."""
 
@@ -104,13 +103,17 @@ class Confirming:
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
+            finer = _LESS_WIDE if kind.tight else finer  # edges need not be foretold more closely
             measured = measuring(kind, start_ns, width_ns, finer)
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)
         if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
             return measured  # the next round foretells more closely
         edges, closest = self._foretold(proof, left, kind, start_ns)
-        if busy and len(closest) > 1:
+        joined = bool(busy) and len(closest) > 1
+        # Keys that have to be sent tell rivals apart, too: what is missing after them is asked then.
+        waits = joined or (bool(measured) and not proof.closely and not closest)
+        if joined:
             row = closest.pop()
             from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
             again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
@@ -119,7 +122,10 @@ class Confirming:
             missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]
         requests = sum(count for steps in first for _, count in steps) + self._reserved
-        while only and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more():
+        named = proof.done and kind.narrow  # the rest tells more of the window: not worth more
+        while (
+            only and not named and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more()
+        ):
             pass  # a part of them says nothing
         most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
         predictable = self._predictable(proof, left, kind)
@@ -133,9 +139,9 @@ class Confirming:
             kind,
             RoundBounds(start_ns, width_ns, most_requests, most_ns),
             first,
-            edges_wanted=edges,
-            missing=PREDICTIONS - proof.true - 2 * len(closest) if roughly else 0,
-            excluding=EXCLUDING if thorough else int(predictable),
+            edges_wanted=0 if waits else edges,
+            missing=PREDICTIONS - proof.true if roughly and not waits else 0,
+            excluding=0 if waits else EXCLUDING if thorough else int(predictable),
         )
         sent = {*schedules}
         self._rounds.standing |= {number: kind for number, steps in missing if steps in sent}
@@ -144,7 +150,7 @@ class Confirming:
         proof.closely |= bool(closest) and sent >= {*closest}
         if not schedules and not proof.done and only and self._rounds.more():
             return self._next(proof, left, kind, start_ns)
-        return schedules + self._closer(left, kind, start_ns, schedules)
+        return schedules + self._closer(left, kind, start_ns, schedules, only=only)
 
     def _foretold(
         self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
@@ -191,7 +197,13 @@ class Confirming:
         return [key]
 
     def _closer(
-        self, left: Hypotheses, kind: Kind, start_ns: int, before: Sequence[Steps]
+        self,
+        left: Hypotheses,
+        kind: Kind,
+        start_ns: int,
+        before: Sequence[Steps],
+        *,
+        only: bool,
     ) -> list[Steps]:
         """Schedules that tell more about the window, where it is not known closely."""
         spent = sum(count for steps in before for _, count in steps)
@@ -204,16 +216,20 @@ class Confirming:
             keys = [] if known else measuring(kind, start_ns, width_ns, FINELY)
             latest_ns = self._spending.end_ns - start_ns
             keys = [steps for steps in keys if steps[-1][0] <= latest_ns and steps not in before]
+            if before and not only and kind.limit > _CHEAP and len(keys) > 1:
+                return []  # too many for a guess that may be wrong
             requests = sum(count for steps in keys for _, count in steps)
             return (
                 keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved - spent else []
             )
-        drained = _drained(kind, start_ns)
-        requests = sum(count for _, count in drained) + spent + self._reserved
-        in_time = start_ns + drained[-1][0] <= self._spending.end_ns
-        affordable = requests <= self._rounds.spare(_CLOSER)
-        if kind.limit > 1 and kind.family.other in {"", "tick"} and in_time and affordable:
-            return [drained]
+        if kind.limit > 1 and kind.family.other in {"", "tick"}:
+            drained = _drained(kind, start_ns, self._spending.end_ns - start_ns)
+            requests = sum(count for _, count in drained) + spent + self._reserved
+            late = start_ns + drained[-1][0] > self._spending.end_ns
+            if kind.narrow:  # a closer window is not worth more time than naming takes
+                late = self._spending.late(kind.limit, kind.whole_ns, drained[-1][0])
+            if not late and requests <= self._rounds.spare(_CLOSER):
+                return [drained]
         return plan(
             [each for each in contenders(left) if each.family is kind.family],
             kind.limit,
@@ -227,21 +243,24 @@ class Confirming:
         )
 
 
-def _drained(kind: Kind, start_ns: int) -> Steps:
-    """Asked for all of a bucket before all is back, time and again: what comes back in all tells its rate.
+def _drained(kind: Kind, start_ns: int, most_ns: int) -> Steps:
+    """Asked for all of a bucket before all is back, as often as there is time for: what comes back in all tells its rate.
 
     The last time is when one more token is back, or not: the bounds of the rate are halved.
     Where a clock ticks it is amid two ticks, and at no tick at which more may be back than is kept.
     """
+    wanted = _MORE_TOKENS if kind.narrow else _TOKENS
     if kind.family.other == "tick":
         shift_ns = (kind.boxes[0].point().other_low_ns + SECOND_NS // 2 - start_ns) % SECOND_NS
         apart_ns = max(1, kind.least_ns // SECOND_NS) * SECOND_NS
-        times = max(2, min(2 * _DRAINED, _TOKENS // kind.limit))
+        most = (most_ns - shift_ns) // apart_ns
+        times = max(2, min(2 * _DRAINED, wanted // kind.limit, most))
         return tuple((shift_ns + n * apart_ns, kind.limit) for n in range(times + 1))
     cheap = min(_CHEAP // kind.limit, _DEAR_NS // kind.whole_ns)
-    times = max(1, min(max(_DRAINED, cheap), _TOKENS // kind.limit))
     # With what is left of one in part, no more than it holds: what overflows would tell nothing.
     each = min(kind.limit * Random(start_ns).uniform(0.75, 0.9), kind.limit - 1)
+    most = int(most_ns * kind.limit / each / kind.middle_ns)
+    times = max(1, min(max(_DRAINED, cheap), ceil(wanted / each), most))
     tokens = round(times * each)
     end_ns = tokens * kind.middle_ns // kind.limit
     later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))

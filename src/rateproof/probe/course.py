@@ -104,7 +104,8 @@ class Course:
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
     """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, and twice what was used up."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
-    most = needed(course.limit, max([course.held_ns, *(kind.whole_ns for kind in kinds)]))
+    whole_ns = (kind.whole_ns + max(kind.block_ns, default=0) for kind in kinds)
+    most = needed(course.limit, max([course.held_ns, *whole_ns]))
     requests = max(AT_MOST * most.requests, budget.requests)
     time_ns = max(most.time_ns, budget.time_ns)
     for kind in kinds[:1]:

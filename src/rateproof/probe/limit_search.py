@@ -17,6 +17,11 @@ _ONE_BY_ONE = 128  # on one connection, before whole volleys are sent
 _PARTS = 8  # of what one connection was admitted, one by one: finer tells no more
 _AT_ONCE = 6  # polls right after the denial: of several counters one may have room
 _SOON_NS = 100_000_000
+_TURNS_NS, _LONGER = (
+    SECOND_NS,
+    8,
+)  # two keys are asked in turn from then on; times as one took to fill
+_SURELY = 24  # parts of a window, after which one that was filled so much later is back, too
 _SCATTERED, _SCATTERING, _SCATTERS = 20, 160, 5
 _HINT_EDGE = 25  # a window of w is looked for from w - w/25 to w + w/25
 _AGAIN = 2
@@ -24,18 +29,23 @@ _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much lo
 _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 
+_Key = tuple[Hit, list[Seen]]
+"""What sends to a key, and what was seen of it."""
+
 
 class LimitSearch:
     """A search for the limit of a fresh key and for its recovery, noted in the course.
 
     Attributes:
         first: the key that was filled at once, and what was seen of it; None before that.
+        idle: the same of one that is left alone from then on, where the limit is 1.
     """
 
     def __init__(
         self, sender: Sender, course: Course, spending: Spending, delays_ns: Sequence[int]
     ) -> None:
-        self.first: tuple[Hit, list[Seen]] | None = None
+        self.first: _Key | None = None
+        self.idle: _Key | None = None
         self._sender = sender
         self._course = course
         self._spending = spending
@@ -52,6 +62,7 @@ class LimitSearch:
         alone = self._alone(_ONE_BY_ONE)
         if sender.delaying:
             return None
+        other, place = sender.hitter(fresh=False), len(course.keys) - 1
         size = max(8, course.burst + max(3, course.burst // 8))
         hit, seen = self._burst(size)
         if seen and not any(each.admitted for each in seen):
@@ -66,11 +77,12 @@ class LimitSearch:
                 )
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
-        filled, key, denied_ns = seen[0], list(seen), seen[0].sent_ns
+        filled = seen[0]
         denied = sum(each.denied for each in seen)
-        polls = self._polls(hit)
-        key += polls
-        denied_ns = max([denied_ns, *(each.sent_ns for each in polls if each.denied)])
+        hit, key = self._polls(self._filled(hit, seen, alone, (other, place)))
+        if hit is other:
+            filled = alone[0]._replace(received_ns=alone[-1].received_ns)
+        denied_ns = max([filled.sent_ns, *(each.sent_ns for each in key if each.denied)])
         course.held_ns = max(0, denied_ns - filled.received_ns)
         back = key[-1] if key[-1].admitted else None
         course.back_ns = back.received_ns - filled.sent_ns if back else 0
@@ -78,8 +90,6 @@ class LimitSearch:
         course.interval_ns = round(median(took))
         if back and back.received_ns - filled.sent_ns < _SOON_AGAIN_NS:
             key += self._again(hit)
-        course.keys[-1] = key
-        self.first = hit, key
         more = course.limit > sum(each.admitted for each in alone)
         scattered = course.shared or sender.reconnecting  # each request may meet another counter
         if alone and more and not scattered and alone[-1].denied:
@@ -95,18 +105,54 @@ class LimitSearch:
             denied=denied,
         )
 
-    def _polls(self, hit: Hit) -> list[Seen]:
-        """Ask one by one, ever more slowly, until one is admitted."""
-        polls: list[Seen] = []
+    def _filled(
+        self, hit: Hit, seen: Sequence[Seen], alone: Sequence[Seen], other: tuple[Hit, int]
+    ) -> list[_Key]:
+        """The key that was filled at once, and the one before, by its place, if it was filled as far."""
+        course, key = self._course, list(seen)
+        course.keys[-1] = key
+        self.first = hit, key
+        keys = [self.first]
+        if course.shared:
+            return keys
+        if course.limit == 1:  # what it saves is known the sooner, the sooner it is left alone
+            left_alone = self._sender.hitter(fresh=True)
+            if once := volleys(left_alone(1, 0, 1)):
+                course.keys.append(once)
+                self.idle = left_alone, once
+        if alone and alone[-1].denied and sum(each.admitted for each in alone) == course.limit:
+            one_by_one, place = other
+            before = list(course.keys[place])
+            course.keys[place] = before
+            keys.append((one_by_one, before))
+        return keys
+
+    def _polls(self, keys: Sequence[_Key]) -> _Key:
+        """Ask one by one, ever more slowly, until one is admitted; the key that is back, or was to be.
+
+        Of two keys that were filled one shortly after the other each is asked every second
+        time: denials may put off when a key comes back. The other one is asked when one is
+        back: it is, too, unless they do.
+        """
+        turn, full_ns = 0, keys[0][1][0].received_ns
+        at_ns = full_ns
+        later_ns = full_ns - keys[-1][1][0].sent_ns
+        in_turn_ns = full_ns + max(_TURNS_NS, _LONGER * later_ns)
         for delay_ns in self._delays_ns:
             at_ns = self._sender.now_ns() + delay_ns
-            poll = (
-                hit(1, at_ns, 1) if at_ns <= self._spending.end_ns and self._spending.left else []
-            )
-            polls += poll
+            if at_ns > in_turn_ns:
+                turn = (turn + 1) % len(keys)
+            poll = self._poll(*keys[turn], at_ns)
             if not poll or poll[0].admitted:
                 break
-        return polls
+        if len(keys) > 1 and at_ns > in_turn_ns:
+            self._poll(*keys[1 - turn], at_ns + later_ns + (at_ns - full_ns) // _SURELY)
+        return keys[turn]
+
+    def _poll(self, hit: Hit, key: list[Seen], at_ns: int) -> Sequence[Seen]:
+        poll = hit(1, at_ns, 1) if at_ns <= self._spending.end_ns and self._spending.left else []
+        key += poll
+        return poll
 
     def _again(self, hit: Hit) -> list[Seen]:
         """Fill the key that just came back, and wait again: now a clock shows how long its window is."""
@@ -130,12 +176,12 @@ class LimitSearch:
         """Fill a count that everybody shares once more, when all of it is back: others had used it up."""
         sender, course = self._sender, self._course
         course.limit, used = course.burst, course.keys[-2]
-        polls = self._polls(hit)
-        course.keys[-1] = [*course.keys[-1], *polls]
-        if not polls or not polls[-1].admitted or self._spending.left < size:
+        course.keys[-1] = polled = list(course.keys[-1])
+        self._polls([(hit, polled)])
+        if not polled[-1].admitted or self._spending.left < size:
             return []
         now_ns = sender.now_ns()
-        idle_ns = max(_WHOLE, course.burst) * (polls[-1].received_ns - used[0].sent_ns)
+        idle_ns = max(_WHOLE, course.burst) * (polled[-1].received_ns - used[0].sent_ns)
         at_ns = now_ns + min(idle_ns, (self._spending.end_ns - now_ns) // _PATIENCE)
         course.keys.append(volleys(hit(size, at_ns, size)))
         return list(course.keys[-1])
@@ -220,12 +266,20 @@ class LimitSearch:
                     break
 
     def _one(self) -> bool:
-        """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back."""
+        """Tell if a key that is asked until every counter has denied gets no more than one, but for what comes back.
+
+        One that met all counters evenly is denied as late as with one: so it is asked of other keys, too.
+        """
         course = self._course
-        limit = min(course.limit, course.alone)
         size = course.limit + RUN
-        if self._spending.left < 2 * size:
+        if self._spending.left < (2 + _AGAIN) * size:
             return False
+        limit = min(course.limit, course.alone)
+        for _ in range(_AGAIN):
+            alone = self._sender.search(course.limit + 1, ())
+            course.keys.append(condensed(volleys(alone), _PARTS))
+            if alone and alone[-1].denied:
+                limit = min(limit, sum(each.admitted for each in alone))
         _, seen = self._burst(size)
         if not seen:
             return False

@@ -92,9 +92,8 @@ def schedules_for(
                 chosen.append(steps)
                 drawn.remove(steps)
                 most_requests -= _requests(steps)
-                missing -= told[steps][0]
     for steps in chosen:
-        _count(told[steps], need)  # what is foreseen for all alike is no random prediction
+        missing -= _count(told[steps], need)
     drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
     while missing > 0 or any(keys > 0 for keys in need.values()):
         affordable = [steps for steps in drawn if _requests(steps) <= most_requests]

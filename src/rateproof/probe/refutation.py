@@ -6,7 +6,8 @@ from math import isqrt
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import Steps
+from rateproof.probe.seen import History, Seen, Steps, volleys
+from rateproof.probe.several import Hit
 from rateproof.units import SECOND_NS
 
 _STILL = 2
@@ -21,6 +22,8 @@ _SAVING, _LONGER = 2.125, 3
 """Recoveries that a key idles at first, for two and a little; times as long, each time."""
 _CHEAP = 10  # a limit for which they cost little: sent at once where time is dear
 _SLOW_NS = 10 * SECOND_NS  # a window for which another round takes too long
+_FEW, _DEAR_NS, _LONG_NS = 24, 3 * SECOND_NS, 8 * SECOND_NS
+"""A limit, and windows for whose standing keys requests are dearer than another round: for a smaller limit, and for a larger one."""
 _KEPT = 3  # windows, for predictions
 _BESIDE = 2  # requests for each of the limit: other keys of the same round
 _REFUTED, _STANDING = 0.45, 0.85
@@ -30,8 +33,9 @@ _REFUTED, _STANDING = 0.45, 0.85
 class Refutation:
     """Rounds that refute, until nothing tells apart what is left."""
 
-    def __init__(self, rounds: Rounds) -> None:
+    def __init__(self, rounds: Rounds, idle: tuple[Hit, list[Seen]] | None = None) -> None:
         self._rounds = rounds
+        self._idle = idle
         self._sender = rounds.sender
         self._course = rounds.course
         self._spending = rounds.spending
@@ -86,19 +90,34 @@ class Refutation:
             if not schedules and not standing and longer == 1:
                 longer = 2
                 continue
-            if not schedules and not standing:
-                break
             schedules += standing
-            known.append(known_of(left))
-            left = self._rounds.learn(
-                left,
-                self._rounds.send(schedules, start_ns, recovery.admitted_ns - recovery.filled_ns),
-            )
+            if schedules:
+                known.append(known_of(left))
+                window_ns = recovery.admitted_ns - recovery.filled_ns
+                histories = self._rounds.send(schedules, start_ns, window_ns)
+                left = self._rounds.learn(left, histories)
+            if key := self._saved(left):
+                left = self._rounds.learn(left, [key])
+            elif not schedules:
+                break
+
+    def _saved(self, left: Hypotheses) -> History:
+        """Ask the key that was left alone since the limit was found: of a limit of 1, does it save what it does not use?"""
+        if self._idle is None or not _saving(left):
+            return []
+        (hit, key), recovery, requests = self._idle, self._rounds.recovery, beyond(1)
+        idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
+        at_ns = max(self._sender.now_ns(), key[-1].received_ns + idle_ns)
+        if at_ns > self._spending.end_ns or requests > self._rounds.spare(_STANDING):
+            return []
+        self._idle, self._idled_ns = None, at_ns - key[-1].received_ns
+        key += volleys(hit(requests, at_ns, requests))
+        return key
 
     def _saving(self, left: Hypotheses, most_ns: int) -> list[Steps]:
-        """A key that is left alone until it saves no more: of a limit of 1, does it save what it does not use?"""
+        """A key that is left alone until it saves no more."""
         course, recovery = self._course, self._rounds.recovery
-        if course.limit > 1 or course.shared:
+        if course.limit > 1 or course.shared or self._idle or not _saving(left):
             return []
         idle_ns = int(_SAVING * (recovery.admitted_ns - recovery.filled_ns))
         requests = beyond(1)
@@ -119,8 +138,7 @@ class Refutation:
     def _unsaved(self, left: Hypotheses) -> list[Kind]:
         """The kinds of which a key saved all that came back while it was left alone."""
         saved = self._rounds.recovery.saved
-        kinds = [kind for kind in left.kinds() if kind.family.at_first is not None]
-        return [kind for kind in kinds if saved + 1 >= self._idled_ns // kind.high_ns]
+        return [kind for kind in _saving(left) if saved + 1 >= self._idled_ns // kind.high_ns]
 
     def _standing_of(self, kinds: Sequence[Kind], most_ns: int) -> list[Steps]:
         """The keys that every name has to stand, where they fit: they take the longest."""
@@ -128,6 +146,8 @@ class Refutation:
         if self._course.shared or kind.high_ns > NEARLY * kind.low_ns:
             return []
         kind = kind._replace(high_ns=isqrt(kind.low_ns * kind.high_ns))
+        if kind.whole_ns < (_LONG_NS if kind.limit > _FEW else _DEAR_NS):
+            return []  # predictions are joined with them, for fewer requests
         dear = kind.limit <= _CHEAP and kind.whole_ns > _SLOW_NS
         alike = [each for each in kinds if serves(kind, each)]
         if len(alike) < (len(kinds) / 2 if dear else len(kinds)):
@@ -139,3 +159,8 @@ class Refutation:
             return []
         self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
         return [steps for _, steps in missing]
+
+
+def _saving(left: Hypotheses) -> list[Kind]:
+    """The kinds of which a key saves what it does not use."""
+    return [kind for kind in left.kinds() if kind.family.at_first is not None]

@@ -19,6 +19,7 @@ FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
 _POLLS, _KEYS = 8, 3  # to measure it
 _CHEAP = 30  # requests, for more keys
+_SHORT_NS = 2 * SECOND_NS  # a window for which keys cost more than waiting
 _LOOKED_AT = 6
 _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
@@ -96,7 +97,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
     if kind.timeless:
-        chosen += [(*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns)]
+        chosen += [
+            (*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns, width_ns)
+        ]
     if kind.family.refills and kind.family.at_first is None:
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         chosen.append(((0, limit), (whole_ns, limit + 1)))
@@ -130,12 +133,14 @@ def _in_order(steps: Steps) -> bool:
     return all(one < two for one, two in pairwise((-1, *(at_ns for at_ns, _ in steps))))
 
 
-def _in_parts(limit: int, early_ns: int, late_ns: int) -> Iterator[Steps]:
+def _in_parts(limit: int, early_ns: int, late_ns: int, width_ns: int) -> Iterator[Steps]:
     """Filled in three parts, two of them close to each other, the last as late as it may be.
 
     The two may be one, all may wait for the last, or a key that is not full be denied so late.
     """
-    close_ns, far_ns = max(late_ns // _PARTS_APART, 2 * (late_ns - early_ns)), 3 * early_ns // 5
+    # So close that what was sent last is surely not back when the first surely is.
+    close_ns = max(late_ns // _PARTS_APART, late_ns - early_ns + width_ns)
+    far_ns = 3 * early_ns // 5
     part = limit // 3
     if part:
         yield (0, part), (close_ns, part), (early_ns, limit - 2 * part)
@@ -169,6 +174,8 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         instants = [shift + low_ns + step_ns * n for n in range(1, most + 1)]
         if once:
             chosen.append(((shift, kind.fresh), *((at_ns, 1) for at_ns in instants)))
+        elif kind.whole_ns < _SHORT_NS and not kind.block_ns:
+            chosen.append(((shift, kind.fresh), *_put_off(shift, low_ns, high_ns)))
         else:
             chosen += [((shift, kind.fresh), (at_ns, 1)) for at_ns in instants]
     return chosen
@@ -188,9 +195,24 @@ def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
     denied = ((kind.whole_ns // 2, 1),)
     low_ns, high_ns = _backs(kind, start_ns, denied) or (0, 0)
     if kind.block_ns and high_ns - low_ns > kind.whole_ns // _MEASURED + 2 * width_ns:
-        for part in range(1, _KEYS + 1):
-            at_ns = low_ns + (high_ns - low_ns) * part // (_KEYS + 1)
-            yield (0, kind.limit), *denied, (at_ns, 1)
+        filled: Steps = ((0, kind.limit), *denied)
+        once_ns = denied[-1][0]
+        parts = [(high_ns - low_ns) * part // (_KEYS + 1) for part in range(1, _KEYS + 1)]
+        again = _backs(kind, start_ns, (*denied, ((once_ns + low_ns) // 2, 1)))
+        if again and again[1] - high_ns < kind.grain_ns // _MEASURED:
+            yield *filled, *((low_ns + part_ns, 1) for part_ns in parts)
+        elif kind.whole_ns < _SHORT_NS:
+            yield *filled, *_put_off(once_ns, low_ns - once_ns, high_ns - once_ns)
+        else:
+            for part_ns in parts:
+                yield *filled, (low_ns + part_ns, 1)
+
+
+def _put_off(at_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int, int]]:
+    """Ask one key after ever more of the time for which each denial puts it off, between two bounds of it."""
+    for part in range(1, _KEYS + 1):
+        at_ns += low_ns + (high_ns - low_ns) * part // (_KEYS + 1)
+        yield at_ns, 1
 
 
 def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[Steps]:

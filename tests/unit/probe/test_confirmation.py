@@ -4,6 +4,7 @@ import random
 
 import pytest
 from proving import unknown
+from proving.simulated import LIMITERS
 
 from rateproof.probe.block_length import longest_blocks
 from rateproof.probe.confirmation import (
@@ -16,6 +17,7 @@ from rateproof.probe.confirmation import (
     count_predictions,
     guessed,
 )
+from rateproof.probe.course import Course
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
@@ -225,3 +227,19 @@ def test_no_name_is_said_before_blocks_were_looked_for(family):
     count_excluded(proof, left, kind, [_filled(137 * number, 990, 1000) for number in range(4)])
     assert proof.done
     assert proof.blocks_ns == pytest.approx(55.7 * MS, rel=0.01)
+
+
+@pytest.mark.parametrize(("window_ns", "right"), [(30 * S, True), (31 * S, False)])
+def test_a_counter_of_one_is_rightly_named_blocks_of_half_that_answer_as_it_does(window_ns, right):
+    """Bounds that lean to one side have no round figure, and their middle is of another limiter."""
+    name, phase_ns = "sliding-counter", 7 * S
+    family = next(each for each in FAMILIES if each.number == 2)
+    box = Box(1, 59_660 * MS, 60_160 * MS, 0, S)
+    kind = Kind(family, 1, box.low_ns, box.high_ns, (box,))
+    limiter = LIMITERS[name](1, window_ns, phase_ns)
+    course = Course(proof=Confirmation((family, 1)))
+    drawn = {"known": False, "limiter": limiter, "phase_ns": phase_ns}
+    run = unknown.Run(
+        0, name, 1, window_ns, **drawn, course=course, named=kind, requests=100, took_ns=S
+    )
+    assert unknown.outcome(run) is right

@@ -148,8 +148,8 @@ def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulate
         (S, 8, 0),
         (S, 8, 1),
         (S, 8, 2),
-        (2 * S, 80, 1),
         (2 * S, 80, 2),
+        (2 * S, 80, 3),
     ):
         tick_ns = window_ns // number
         limiter = simulated.rounded_up(5, window_ns, 7777777 * seed, tick_ns=tick_ns)
@@ -278,6 +278,13 @@ def test_a_bucket_whose_clock_ticks_is_drained_at_ticks_until_its_rate_is_known(
     kind = named_kind(course)
     assert (kind.family.name, kind.limit) == (name, 6)
     assert kind.low_ns <= S // 2 <= kind.high_ns
+
+
+def test_a_bucket_is_drained_no_more_often_than_there_is_time_for():
+    """4 tokens in 10 s: 4 times would take longer than what is left of the time."""
+    run = unknown.probe_one(14, 83)
+    assert run.name == "token-bucket, its clock in whole seconds"
+    assert run.named.family.name == run.name
 
 
 def test_a_window_that_is_not_known_at_all_is_timed_between_two_instants_at_which_a_key_comes_back(

@@ -1,8 +1,10 @@
 """The first keys of a probe, on a virtual clock."""
 
+import pytest
+
 from rateproof.probe.budget import Budget, Spending
 from rateproof.probe.course import Course
-from rateproof.probe.limit_search import LimitSearch
+from rateproof.probe.limit_search import LimitSearch, delays
 
 S = 1_000_000_000
 
@@ -14,3 +16,41 @@ def test_a_key_of_which_every_answer_is_lost_tells_nothing_of_counters(simulated
     course = Course(limit=5, alone=5, held_ns=S)
     LimitSearch(sender, course, Spending(sender, Budget()), [S]).scatter()
     assert course.several is None
+
+
+def searched(simulated, name, limit, seed):
+    """A search for a limit in windows of 5 s, the recovery, and the two keys that it filled."""
+    sender = simulated.Sender(simulated.make(name, limit, 5 * S), seed, slow=0)
+    budget, course = Budget(), Course()
+    search = LimitSearch(sender, course, Spending(sender, budget), delays(budget.time_ns, ()))
+    return search, search.find(), course.keys[:2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "name", ["window that each request pushes on", "window that each denial pushes on"]
+)
+def test_one_of_two_keys_is_back_in_time_though_denials_put_it_off(name, seed, simulated):
+    """Each is asked every second time; the other one is not back then."""
+    _, recovery, keys = searched(simulated, name, 4, seed)
+    assert recovery.admitted_ns - recovery.filled_ns < 15 * S
+    assert sorted(key[-1].admitted for key in keys) == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["sliding-log", "first-hit-window", "fixed-window"])
+def test_where_no_denial_puts_off_both_keys_are_back(name, seed, simulated):
+    """Which refutes that any does."""
+    _, recovery, keys = searched(simulated, name, 4, seed)
+    assert recovery.denied_ns - recovery.filled_ns < 5 * S
+    assert [key[-1].admitted for key in keys] == [1, 1]
+
+
+def test_a_key_of_a_limit_of_one_is_left_alone_from_the_start(simulated):
+    """Asked once, and by nobody until it is known how long that has to be."""
+    search, recovery, _ = searched(simulated, "sliding-log", 1, 1)
+    _, key = search.idle
+    assert [(seen.admitted, seen.denied) for seen in key] == [(1, 0)]
+    assert key[0].sent_ns < recovery.denied_ns
+    search, _, _ = searched(simulated, "sliding-log", 4, 1)
+    assert search.idle is None

@@ -1,6 +1,7 @@
 """The keys that every name has to stand: who answers them as a policy would, on simulated limiters."""
 
 import random
+from itertools import pairwise
 from math import isqrt
 
 import pytest
@@ -96,6 +97,16 @@ def test_requests_that_are_close_are_not_one_group(part, newest):
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
 
 
+def test_parts_of_a_filling_are_as_close_as_slow_answers_allow():
+    """Answers take a 40th of the window: groups of an eighth of it, gone with their newest, are told still."""
+    box = Box(6, 517 * MS, 518 * MS)
+    kind = Kind(OF["sliding-log"], 6, box.low_ns, box.high_ns, [box], 13 * MS)
+    (first, second, *_), *_ = closely(kind, BEGIN_NS, 13 * MS)
+    assert second[0] - first[0] < S // 16
+    limiter = grouped_log(6, 517 * MS + MS // 2, apart_ns=S // 16, newest=True)
+    assert _unexplained(limiter, kind, [closely(kind, BEGIN_NS, 13 * MS)[0]])
+
+
 @pytest.mark.parametrize("extended", [False, True])
 def test_denials_that_extend_a_block_are_told_from_those_that_do_not(extended):
     name = "sliding-log, a denial blocks"
@@ -127,3 +138,33 @@ def test_keys_that_are_asked_once_each_divide_the_time_in_which_they_come_back_e
     least_ns, most_ns = (isqrt(box.low_ns * box.high_ns) for box in kind.boxes)
     quarters = [least_ns + (most_ns - least_ns) * n // 4 for n in (1, 2, 3)]
     assert asked == pytest.approx(quarters, abs=5 * MS)
+
+
+def test_a_short_window_that_denials_push_on_is_asked_of_one_key_after_ever_more_of_it():
+    """Each denial begins it anew: three of them leave a quarter of what was possible, for one filling."""
+    family = OF["window that each request pushes on"]
+    kind = Kind(family, 30, S // 2, S, [Box(30, S // 2, 3 * S // 4), Box(30, 3 * S // 4, S)])
+    (key,) = measuring(kind, BEGIN_NS, WIDTH_NS)
+    instants = [at_ns for at_ns, _ in key]
+    gaps = [later - earlier for earlier, later in pairwise(instants)]
+    least_ns, most_ns = (isqrt(box.low_ns * box.high_ns) for box in kind.boxes)
+    quarters = [least_ns + (most_ns - least_ns) * n // 4 for n in (1, 2, 3)]
+    assert [count for _, count in key] == [30, 1, 1, 1]
+    assert gaps == pytest.approx(quarters, abs=5 * MS)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("sliding-log, a denial blocks", 1),
+        ("sliding-log, a denial blocks, and more of them extend that", 3),
+    ],
+)
+def test_a_long_block_that_denials_do_not_extend_is_polled_on_one_key(name, keys):
+    boxes = [Box(4, 5 * S, 5 * S + MS, 8 * S, 9 * S), Box(4, 5 * S, 5 * S + MS, 9 * S, 10 * S)]
+    kind = Kind(OF[name], 4, 5 * S, 5 * S + MS, boxes)
+    denied = [
+        steps for steps in measuring(kind, BEGIN_NS, WIDTH_NS) if steps[1][0] == kind.whole_ns // 2
+    ]
+    assert len(denied) == keys
+    assert sum(len(steps) - 2 for steps in denied) == 3

@@ -77,6 +77,8 @@ class Confirming:
                 course.surprises += only  # one of many was a guess, and no prediction of a name
                 self._rounds.more()
                 break
+            if kind.strained:
+                break
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
@@ -103,7 +105,8 @@ class Confirming:
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
-            finer = _LESS_WIDE if kind.tight else finer  # edges need not be foretold more closely
+            # Where it is tight, edges need not be foretold more closely.
+            finer = _wide(kind) if kind.tight else max(finer, _wide(kind))
             measured = measuring(kind, start_ns, width_ns, finer)
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)
@@ -157,9 +160,10 @@ class Confirming:
     ) -> tuple[int, list[Steps]]:
         """Count the edges that are to be foretold; the keys that are asked just before and after one."""
         width_ns, edges = self._course.width_ns, proof.missing_edges
-        wide = _WIDE if kind.family.other else _LESS_WIDE
         closest: list[Steps] = []
-        if not self._predictable(proof, left, kind) or measuring(kind, start_ns, width_ns, wide):
+        if not self._predictable(proof, left, kind) or measuring(
+            kind, start_ns, width_ns, _wide(kind)
+        ):
             return 0, closest  # nothing could be foretold closely
         if edges or not proof.closely:
             if proof.blocks_ns is None:  # those before were not close, or at one phase
@@ -265,6 +269,17 @@ def _drained(kind: Kind, start_ns: int, most_ns: int) -> Steps:
     end_ns = tokens * kind.middle_ns // kind.limit
     later = ((number * end_ns // times, kind.limit) for number in range(1, times + 1))
     return (0, kind.fresh), *later
+
+
+def _wide(kind: Kind) -> int:
+    """The parts of the time between two edges to which one is known before it is foretold.
+
+    A rule that counts what was used before may put off the next window of a key that was full
+    by the time of one request.
+    """
+    if kind.clockwise:
+        return max(_WIDE, min(2 * kind.limit, 2 * _FINEST))
+    return _WIDE if kind.family.other else _LESS_WIDE
 
 
 def _roughly(kind: Kind) -> bool:

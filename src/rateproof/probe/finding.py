@@ -111,4 +111,6 @@ def named_kind(course: Course) -> Kind | None:
     candidates = [kind for kind in kinds if (kind.family, kind.limit) == proof.candidate]
     others = [kind for kind in kinds if kind not in candidates]
     one = all(other.family in proof.alike for other in others)
-    return candidates[0] if candidates and one and candidates[0].narrow else None
+    if not candidates or not one or candidates[0].strained:
+        return None
+    return candidates[0] if candidates[0].narrow else None

@@ -163,6 +163,21 @@ class Kind(NamedTuple):
         return self.family.plain and not self.family.other and not self.family.refills
 
     @property
+    def clockwise(self) -> bool:
+        """True if all comes back at once, at an instant of a clock that all keys share."""
+        return self.at_once and self.family.other == "phase"
+
+    @property
+    def strained(self) -> bool:
+        """True if all keys leave less of its window than one answer takes: it is hardly the rule.
+
+        Of a rule that is true, a denial leaves at least as much below the window as an answer
+        may be off, and an admission above it, whatever the number of keys. Another rule, or a
+        window that varies, is squeezed between them.
+        """
+        return self.timeless and self.high_ns - self.low_ns < self.interval_ns
+
+    @property
     def at_once(self) -> bool:
         """True if all that filled a key at once comes back at one instant."""
         record = self.family.record

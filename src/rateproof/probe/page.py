@@ -219,6 +219,11 @@ def would_tell(finding: Finding) -> str:
             "a larger budget would tell no more: a log beside a bucket and a window from the "
             "first request admit the same on 19 keys of 20, so it is not confirmed which it is"
         )
+    if finding.kinds and finding.kinds[0].strained:
+        return (
+            "this rule explains all answers only for a window that is known better than answers "
+            "can tell, so it is hardly the rule: a larger budget would tell no more"
+        )
     known = any(kind.close or kind.family not in LAST for kind in finding.kinds)
     if finding.course.hypotheses is not None and not known:
         return "no rule that is known here explains all answers: a larger budget would tell no more"

@@ -86,8 +86,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         back_ns = _backs(kind, start_ns + shift)
     if back_ns is None:
         return []
-    margin_ns = _margin(kind, 200) + width_ns
-    early_ns = back_ns[0] - _margin(kind, 200) - min(width_ns, kind.interval_ns)
+    part = max(200, min(4 * limit, 400)) if kind.clockwise else 200
+    margin_ns = _margin(kind, part) + width_ns
+    early_ns = back_ns[0] - _margin(kind, part) - min(width_ns, kind.interval_ns)
     late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
     denied: Steps = ((0, limit), (early_ns, 1))
     again = kind.family.other == "phase"  # the next key asks for all that is back

@@ -229,6 +229,17 @@ def test_no_name_is_said_before_blocks_were_looked_for(family):
     assert proof.blocks_ns == pytest.approx(55.7 * MS, rel=0.01)
 
 
+@pytest.mark.parametrize(("known_ns", "strained"), [(4 * MS, True), (6 * MS, False)])
+def test_a_window_that_is_known_better_than_answers_can_tell_is_named_by_no_rule(
+    known_ns, strained
+):
+    """Two keys, each answer within 5 ms, leave less than that only of another rule."""
+    kind = Kind(LOG, 5, S, S + known_ns, [Box(5, S, S + known_ns)], interval_ns=5 * MS)
+    assert kind.strained is strained
+    clock = kind._replace(family=OF["fixed-window"])
+    assert not clock.strained
+
+
 @pytest.mark.parametrize(("window_ns", "right"), [(30 * S, True), (31 * S, False)])
 def test_a_counter_of_one_is_rightly_named_blocks_of_half_that_answer_as_it_does(window_ns, right):
     """Bounds that lean to one side have no round figure, and their middle is of another limiter."""

@@ -324,6 +324,13 @@ def test_a_window_that_a_full_one_puts_off_is_no_clock_of_each_keys_own(limit, s
 
 
 @pytest.mark.parametrize("seed", quick_first(range(4)))
+def test_a_window_that_a_full_one_puts_off_by_one_request_is_no_fixed_one(seed, simulated):
+    """A 30th of a window later: the edge is known more closely than that before it is foretold."""
+    course, _ = _course(simulated, greater_counter(30, 5 * S, 7 * S // 10), seed)
+    assert named_kind(course) is None
+
+
+@pytest.mark.parametrize("seed", quick_first(range(4)))
 def test_a_counter_of_one_is_no_clock_of_two_windows_where_it_is_not_in_the_list(seed, simulated):
     """Only a key used at the end of its window, and at once in the next, tells that the time is counted from its use."""
     limiter = greater_counter(1, S, 7 * S // 10)

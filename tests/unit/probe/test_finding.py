@@ -75,7 +75,7 @@ def shared(*told, limit=1):
 
 def confirmed(found, limit, families=FAMILIES[:1], window_ns=5 * SECOND_NS, most_ns=0, **proof):
     """A finding with as many predictions as a name takes, of the first of some families."""
-    hypotheses = Hypotheses(Recovery(limit, 0, 0, 1, 2), 2, ())
+    hypotheses = Hypotheses(Recovery(limit, 0, 0, 1, 2), 2, (), interval_ns=0)
     box = Box(limit, window_ns, max(window_ns, most_ns))
     hypotheses.boxes = {family: [box] for family in families}
     key = [Seen(0, 1, limit, 2), Seen(SECOND_NS, SECOND_NS + 1, 0, 1)]
@@ -185,6 +185,15 @@ def test_a_phase_for_each_key_of_windows_of_any_length_is_worth_no_larger_budget
     text = describe(confirmed(finding(Hello(200)), 5, (family,), most_ns=90 * SECOND_NS, true=0))
     assert text.splitlines()[0] == "not named: 5 at once, by a rule that is not known here"
     assert "a larger budget would tell no more" in text
+
+
+def test_a_rule_whose_window_is_known_better_than_answers_tell_is_not_named():
+    found = confirmed(finding(Hello(200)), 5)
+    strained = [kind._replace(interval_ns=1_000_000) for kind in found.kinds]
+    found.course.hypotheses._kinds = strained
+    text = describe(replace(found, kinds=strained))
+    assert text.startswith("not named")
+    assert "hardly the rule: a larger budget would tell no more" in text
 
 
 def test_where_several_counters_answer_no_budget_is_said_to_tell_more():

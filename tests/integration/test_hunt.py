@@ -135,12 +135,20 @@ def test_a_store_that_forgets_is_shrunk_with_the_others_it_takes(serve, hunt):
 
 
 @pytest.mark.slow
-def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(run_tester, free_port):
+def test_nothing_is_found_in_our_own_server_and_it_is_pressed_ever_closer(
+    run_tester, free_port, tmp_path
+):
     url = f"http://127.0.0.1:{free_port}"
     code, lines, words = run_tester(url, "--self", "--seed", 2, "--iterations", 7)
     assert code == 0, words
     assert len(lines) == 8
-    nearer = re.findall(r"attack, closer than the ([\d.]+) s that were left: (.*)", words)
+    told = (tmp_path / "test_summary.txt").read_text()
+    iterations = [" ".join(part.split()) for part in told.split("\n  sent ")]
+    nearer = [
+        found.groups()
+        for part in iterations
+        if (found := re.match(r"attack, closer than the ([\d.]+) s that were left: (.*)", part))
+    ]
     assert len(nearer) == 2
     for left, attacks in nearer:
         edges = [float(edge) for edge in re.findall(r"\(([\d.]+) s\)", attacks)]

@@ -166,20 +166,26 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         ):
             return chosen
         low_ns, high_ns = back_ns
-        denied_ns = _backs(kind, start_ns + shift, ((low_ns // 2, kind.fresh),))
-        once = denied_ns and denied_ns[1] - high_ns < grain_ns // _MEASURED
         most = min(_POLLS, (high_ns - low_ns - 1) // width_ns)
-        if not once:
-            most = max(_KEYS, min(most, _CHEAP // kind.fresh))
-        step_ns = (high_ns - low_ns) // (most + 1)
-        instants = [shift + low_ns + step_ns * n for n in range(1, most + 1)]
-        if once:
-            chosen.append(((shift, kind.fresh), *((at_ns, 1) for at_ns in instants)))
-        elif kind.whole_ns < _SHORT_NS and not kind.block_ns:
+        numbers = most, min(most, kind.fresh - 1)  # of denials: fewer may count for nothing
+        fit = (n for n in numbers if not _postponed(kind, start_ns + shift, back_ns, n))
+        polls = next(fit, 0)
+        if not polls and kind.whole_ns < _SHORT_NS and not kind.block_ns:
             chosen.append(((shift, kind.fresh), *_put_off(shift, low_ns, high_ns)))
-        else:
-            chosen += [((shift, kind.fresh), (at_ns, 1)) for at_ns in instants]
+            continue
+        most = polls or max(_KEYS, min(most, _CHEAP // kind.fresh))
+        step_ns = (high_ns - low_ns) // (most + 1)
+        asked = [(shift + low_ns + step_ns * n, 1) for n in range(1, most + 1)]
+        each = [tuple(asked)] if polls else [(one,) for one in asked]
+        chosen += [((shift, kind.fresh), *steps) for steps in each]
     return chosen
+
+
+def _postponed(kind: Kind, start_ns: int, back_ns: tuple[int, int], denials: int) -> bool:
+    """Tell if so many denials put off when a key comes back that is filled at `start_ns`."""
+    low_ns, high_ns = back_ns
+    denied_ns = _backs(kind, start_ns, ((low_ns // 2, denials),) if denials else ())
+    return denied_ns is None or denied_ns[1] - high_ns >= kind.grain_ns // _MEASURED
 
 
 def edges_needed(kind: Kind, width_ns: int) -> int:

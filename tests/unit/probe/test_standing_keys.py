@@ -153,6 +153,18 @@ def test_a_short_window_that_denials_push_on_is_asked_of_one_key_after_ever_more
     assert gaps == pytest.approx(quarters, abs=5 * MS)
 
 
+@pytest.mark.parametrize(("limit", "polls"), [(30, 8), (4, 3)])
+def test_of_a_log_that_counts_denials_one_key_is_asked_as_often_as_changes_nothing(limit, polls):
+    """Fewer denials than the limit leave room when what filled the key is gone."""
+    family = OF["sliding-log that counts denied requests"]
+    boxes = [Box(limit, S // 2, 3 * S // 4), Box(limit, 3 * S // 4, S)]
+    kind = Kind(family, limit, S // 2, S, boxes)
+    (key,) = measuring(kind, BEGIN_NS, WIDTH_NS)
+    assert [count for _, count in key] == [limit] + [1] * polls
+    steps = {later - earlier for (earlier, _), (later, _) in pairwise(key[1:])}
+    assert max(steps) - min(steps) <= 1
+
+
 @pytest.mark.parametrize(
     ("name", "keys"),
     [

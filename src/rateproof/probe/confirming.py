@@ -17,8 +17,8 @@ from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import History, Seen, Steps, volleys
-from rateproof.probe.several import Hit
+from rateproof.probe.seen import History, Steps, volleys
+from rateproof.probe.several import Key
 from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring
 from rateproof.units import SECOND_NS
 
@@ -39,7 +39,7 @@ _CLOSER, _CONFIRMED = 0.85, 1
 class Confirming:
     """Rounds that confirm; the first key is asked again in one of them."""
 
-    def __init__(self, rounds: Rounds, first: tuple[Hit, list[Seen]] | None) -> None:
+    def __init__(self, rounds: Rounds, first: Key | None) -> None:
         self._rounds = rounds
         self._sender = rounds.sender
         self._course = rounds.course

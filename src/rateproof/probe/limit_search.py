@@ -9,7 +9,7 @@ from rateproof.probe.course import Course, Round
 from rateproof.probe.inference import Recovery
 from rateproof.probe.seen import Seen, condensed, volleys
 from rateproof.probe.sending import Sender
-from rateproof.probe.several import RUN, Hit, Several, denials_beyond_chance, several
+from rateproof.probe.several import RUN, Hit, Key, Several, denials_beyond_chance, several
 from rateproof.units import SECOND_NS
 
 _FIRST_DELAY_NS = 10_000_000
@@ -29,9 +29,6 @@ _SOON_AGAIN_NS = 3 * SECOND_NS  # so soon, it may have been the end of a much lo
 _SECOND_TIME = 3  # at most a third of the time that is left
 _WHOLE, _PATIENCE = 2, 8  # windows after which a count that all share is whole; parts of the time
 
-_Key = tuple[Hit, list[Seen]]
-"""What sends to a key, and what was seen of it."""
-
 
 class LimitSearch:
     """A search for the limit of a fresh key and for its recovery, noted in the course.
@@ -44,8 +41,8 @@ class LimitSearch:
     def __init__(
         self, sender: Sender, course: Course, spending: Spending, delays_ns: Sequence[int]
     ) -> None:
-        self.first: _Key | None = None
-        self.idle: _Key | None = None
+        self.first: Key | None = None
+        self.idle: Key | None = None
         self._sender = sender
         self._course = course
         self._spending = spending
@@ -107,7 +104,7 @@ class LimitSearch:
 
     def _filled(
         self, hit: Hit, seen: Sequence[Seen], alone: Sequence[Seen], other: tuple[Hit, int]
-    ) -> list[_Key]:
+    ) -> list[Key]:
         """The key that was filled at once, and the one before, by its place, if it was filled as far."""
         course, key = self._course, list(seen)
         course.keys[-1] = key
@@ -127,7 +124,7 @@ class LimitSearch:
             keys.append((one_by_one, before))
         return keys
 
-    def _polls(self, keys: Sequence[_Key]) -> _Key:
+    def _polls(self, keys: Sequence[Key]) -> Key:
         """Ask one by one, ever more slowly, until one is admitted; the key that is back, or was to be.
 
         Of two keys that were filled one shortly after the other each is asked every second

@@ -6,8 +6,8 @@ from math import isqrt
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import History, Seen, Steps, volleys
-from rateproof.probe.several import Hit
+from rateproof.probe.seen import History, Steps, volleys
+from rateproof.probe.several import Key
 from rateproof.units import SECOND_NS
 
 _STILL = 2
@@ -33,7 +33,7 @@ _REFUTED, _STANDING = 0.45, 0.85
 class Refutation:
     """Rounds that refute, until nothing tells apart what is left."""
 
-    def __init__(self, rounds: Rounds, idle: tuple[Hit, list[Seen]] | None = None) -> None:
+    def __init__(self, rounds: Rounds, idle: Key | None = None) -> None:
         self._rounds = rounds
         self._idle = idle
         self._sender = rounds.sender

@@ -27,6 +27,8 @@ _ROUGH = 40  # a round window is told that is as far as two parts of it from the
 
 Hit = Callable[[int, int, int], Sequence[Seen]]
 """Send so many requests at an instant (ns; at once if past) on so many connections, all with one key."""
+Key = tuple[Hit, list[Seen]]
+"""A key by the function that sends with it, and the answers seen so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,12 @@ def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
     assert "130 ms or less" not in describe(silent)
 
 
+def test_a_fixed_window_is_not_told_from_a_counter_that_puts_it_off_by_less_than_an_answer():
+    (family,) = (each for each in FAMILIES if each.name == "fixed-window")
+    text = " ".join(describe(confirmed(finding(Hello(200)), 5, (family,))).split())
+    assert "a counter that puts a window off by as much after a full one" in text
+
+
 def test_exit_2_says_which_budget_would_tell_more():
     found = confirmed(finding(Hello(200)), 200, true=0)
     assert "--max-requests 7700 --max-time" in describe(found)

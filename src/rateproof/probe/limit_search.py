@@ -295,7 +295,7 @@ def delays(horizon_ns: int, hints_ns: Iterable[int]) -> list[int]:
     instants, at_ns = set[int](), _FIRST_DELAY_NS
     while at_ns < horizon_ns:
         instants.add(at_ns)
-        at_ns += at_ns // 2
+        at_ns += at_ns // 4
     for hint_ns in hints_ns:
         edge_ns = hint_ns // _HINT_EDGE
         instants |= {max(1, hint_ns - edge_ns), hint_ns + edge_ns}

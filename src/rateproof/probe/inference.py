@@ -30,6 +30,7 @@ _LEAST_TOKEN_NS = 100_000
 _LEAST_BLOCKED_NS, _VOLLEYS = 20_000_000, 6  # of a window that a denial outlasts
 _MOST_EXTRA = 20
 _SECOND = 4  # times a limit: the most that a window beside it is looked for
+_POSTPONED = 10  # times the window that a key may be denied which each denial puts off
 _LEAST_BLOCK = 8  # a denial that blocks for less than a window / 8 is not looked for
 _FITTED = 24
 _FAR, _SLICES = (
@@ -355,7 +356,7 @@ def _all(
         least_ns = min(max(_LEAST_BLOCKED_NS, _VOLLEYS * interval_ns), since_ns)
         yield Box(limit, least_ns, since_ns, held_ns // _LEAST_BLOCK, 2 * since_ns)
     else:
-        yield Box(limit, held_ns // 4, since_ns)
+        yield Box(limit, held_ns // _POSTPONED, since_ns)
 
 
 def _refilling(family: LimiterFamily, recovery: Recovery) -> Iterator[Box]:

@@ -17,7 +17,7 @@ _BUSY_NS, _BUSY_REQUESTS = 4 * SECOND_NS, 24
 LATE = 1  # the place of the one that is late, or idle, among those that every name has to stand
 FINELY = 400
 _MEASURED = 16  # parts of the time between two edges: an edge known less closely is measured
-_POLLS, _KEYS = 8, 3  # to measure it
+_POLLS, _MOST_POLLS, _KEYS = 8, 24, 3  # to measure it
 _CHEAP = 30  # requests, for more keys
 _SHORT_NS = 2 * SECOND_NS  # a window for which keys cost more than waiting
 _LOOKED_AT = 6
@@ -166,7 +166,7 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         ):
             return chosen
         low_ns, high_ns = back_ns
-        most = min(_POLLS, (high_ns - low_ns - 1) // width_ns)
+        most = min(max(_POLLS, min(kind.fresh // 2, _MOST_POLLS)), (high_ns - low_ns - 1) // width_ns)
         numbers = most, min(most, kind.fresh - 1)  # of denials: fewer may count for nothing
         fit = (n for n in numbers if not _postponed(kind, start_ns + shift, back_ns, n))
         polls = next(fit, 0)
@@ -255,7 +255,7 @@ def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
 
 def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
     """Count the parts in which an edge is looked for between two instants, where denials change nothing, and one is left."""
-    return max(1, min(_PARTS, kind.limit, apart_ns // (width_ns + 1))) if kind.timeless else 1
+    return max(1, min(max(_PARTS, min(kind.limit // 8, 8)), kind.limit, apart_ns // (width_ns + 1))) if kind.timeless else 1
 
 
 def _margin(kind: Kind, part: int) -> int:

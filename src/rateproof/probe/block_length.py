@@ -1,7 +1,7 @@
 """The longest blocks of a clock that would have looked like none."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil, log, prod
+from math import ceil, prod
 
 from rateproof.probe.seen import History
 
@@ -11,8 +11,13 @@ _CHANCE = 0.01
 _MOST_GAPS = 8
 
 
-def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
+def longest_blocks(limit: int, keys: Sequence[History], more: Sequence[int] = ()) -> int | None:
     """The longest blocks that may have looked like none; None if nothing is known of them.
+
+    Args:
+        limit: of a key.
+        keys: what was seen of them.
+        more: gaps, in ns, that would be seen, too, each at a phase of its own.
 
     A filled key comes back between a denial and an admission. Without blocks it does so after
     the same time whenever it was filled. With blocks of B the time is anywhere within B, by
@@ -23,21 +28,25 @@ def longest_blocks(limit: int, keys: Sequence[History]) -> int | None:
     """
     gaps = [*_gaps(limit, keys)]
     longest = [
-        _bound((filled_ns - begun_ns * of_key, gap_ns) for filled_ns, begun_ns, gap_ns in gaps)
+        _bound(
+            ((filled_ns - begun_ns * of_key, gap_ns) for filled_ns, begun_ns, gap_ns in gaps), more
+        )
         for of_key in (False, True)
     ]
     known = [longest_ns for longest_ns in longest if longest_ns is not None]
     return max(known) if len(known) == len(longest) else None
 
 
-def enough_gaps(gap_ns: int, longest_ns: int) -> int:
-    """Count the gaps, all as far apart, that tell that blocks are no longer."""
-    if 2 * gap_ns > longest_ns:
-        return _MOST_GAPS
-    return min(_MOST_GAPS, 1 + ceil(log(_CHANCE) / log(gap_ns / longest_ns)))
+def missing_gaps(limit: int, keys: Sequence[History], gap_ns: int, longest_ns: int) -> int:
+    """Count the gaps, all as far apart, that tell, with those that were seen, that blocks are no longer."""
+    for number in range(_MOST_GAPS):
+        known_ns = longest_blocks(limit, keys, [gap_ns] * number)
+        if known_ns is not None and known_ns <= longest_ns:
+            return number
+    return _MOST_GAPS
 
 
-def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:
+def _bound(gaps: Iterable[tuple[int, int]], more: Sequence[int]) -> int | None:
     """The longest blocks whose chance to fit all gaps, each with its phase, is not too small."""
     gaps_ns: list[int] = []
     last_ns: int | None = None
@@ -47,7 +56,7 @@ def _bound(gaps: Iterable[tuple[int, int]]) -> int | None:
         else:
             gaps_ns.append(gap_ns)
             last_ns = phase_ns
-    _, *others = sorted(gaps_ns) or [0]
+    _, *others = sorted([*gaps_ns, *more]) or [0]
     return min(
         (
             ceil((prod(others[:number]) / _CHANCE) ** (1 / number))

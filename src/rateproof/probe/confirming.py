@@ -100,7 +100,7 @@ class Confirming:
         missing = self._rounds.to_stand(kind) if roughly else []
         # The busy one goes on where an edge is told, and so costs little; else it takes long.
         busy = [steps for number, steps in missing if number == 0]
-        later = kind.timeless or kind.whole_ns < (_LONG_NS if kind.limit > _CHEAP else _DEAR_NS)
+        later = kind.timeless or kind.limit > _CHEAP or kind.whole_ns < _DEAR_NS
         missing = [(number, steps) for number, steps in missing if sure and (number or not later)]
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
@@ -167,7 +167,7 @@ class Confirming:
             return 0, closest  # nothing could be foretold closely
         if edges or not proof.closely:
             if proof.blocks_ns is None:  # those before were not close, or at one phase
-                edges = max(edges, edges_needed(kind, width_ns))
+                edges = max(edges, edges_needed(kind, width_ns, self._course.keys))
             if not proof.closely:
                 closest = closely(kind, start_ns, width_ns)
                 edges -= bool(closest)

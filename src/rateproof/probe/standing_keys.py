@@ -1,14 +1,14 @@
 """The keys that every name has to stand, and those that tell closely when a key comes back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
 
-from rateproof.probe.block_length import LONGEST, enough_gaps
+from rateproof.probe.block_length import LONGEST, missing_gaps
 from rateproof.probe.family import admissions
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
-from rateproof.probe.seen import Steps
+from rateproof.probe.seen import History, Steps
 from rateproof.units import SECOND_NS
 
 BUSY = 3
@@ -188,13 +188,13 @@ def _postponed(kind: Kind, start_ns: int, back_ns: tuple[int, int], denials: int
     return denied_ns is None or denied_ns[1] - high_ns >= kind.grain_ns // _MEASURED
 
 
-def edges_needed(kind: Kind, width_ns: int) -> int:
-    """Count the edges that tell that it has no longer blocks, if all come as they are foretold."""
+def edges_needed(kind: Kind, width_ns: int, keys: Sequence[History]) -> int:
+    """Count the edges that tell, with those of the keys, that it has no longer blocks, if all come as they are foretold."""
     if not kind.timeless:
         return 0
     apart_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + width_ns
     gap_ns = apart_ns // _between(kind, apart_ns, width_ns) + 2 * width_ns
-    return enough_gaps(gap_ns, kind.high_ns // LONGEST)
+    return missing_gaps(kind.limit, keys, gap_ns, kind.high_ns // LONGEST)
 
 
 def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:

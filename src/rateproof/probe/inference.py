@@ -130,7 +130,8 @@ class Kind(NamedTuple):
     @property
     def tight(self) -> bool:
         """True if it is known so closely that no more requests are spent on it."""
-        return self._within(200, 3) or (self._within(100, 3) and self.figure.round)
+        closely = self._within(200, 3) or (self._within(100, 3) and self.figure.round)
+        return self.narrow and closely
 
     @property
     def fresh(self) -> int:

@@ -153,7 +153,7 @@ def test_a_short_window_that_denials_push_on_is_asked_of_one_key_after_ever_more
     assert gaps == pytest.approx(quarters, abs=5 * MS)
 
 
-@pytest.mark.parametrize(("limit", "polls"), [(30, 8), (4, 3)])
+@pytest.mark.parametrize(("limit", "polls"), [(30, 15), (4, 3)])
 def test_of_a_log_that_counts_denials_one_key_is_asked_as_often_as_changes_nothing(limit, polls):
     """Fewer denials than the limit leave room when what filled the key is gone."""
     family = OF["sliding-log that counts denied requests"]

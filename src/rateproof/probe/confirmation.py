@@ -93,7 +93,11 @@ class Confirmation:
 
 
 def guessed(kinds: Sequence[Kind]) -> Kind:
-    """The likeliest of those whose window is not much longer than the shortest: if it is wrong, it costs little time."""
+    """The likeliest of those whose window is not much longer than the shortest: if it is wrong, it costs little time.
+
+    One that is strained is none, as long as there are others.
+    """
+    kinds = [kind for kind in kinds if not kind.strained] or kinds
     least_ns = max(_SHORT_NS, min(kind.whole_ns for kind in kinds))
     return next(kind for kind in kinds if kind.whole_ns < _LONGER * least_ns)
 

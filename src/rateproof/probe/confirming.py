@@ -78,7 +78,9 @@ class Confirming:
                 self._rounds.more()
                 break
             if kind.strained:
-                break
+                if all(other.strained for other in left.kinds()):
+                    break
+                return False  # it is hardly the rule, and another one may be
             count_predictions(proof, kind, histories)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)

@@ -7,6 +7,7 @@ from proving import unknown
 from proving.simulated import LIMITERS, fixed_window
 from proving.unlisted import bucket_and_window, greater_counter, leaky
 
+from rateproof.probe import investigation
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.confirming import Confirming
@@ -269,6 +270,16 @@ def test_a_clock_of_each_keys_own_is_named_once_a_key_was_followed_for_windows(s
     assert course.proof.edges >= 2
     assert min(course.proof.excluded.values()) >= 3
     assert sender.now_ns() - BEGIN_NS < needed(5, S).time_ns
+
+
+def test_what_surprised_of_other_families_is_nothing_against_a_clock_of_each_keys_own(
+    simulated, monkeypatch
+):
+    """It is looked at only once they are refuted, and all of its own predictions are made afterwards."""
+    monkeypatch.setattr(investigation, "SURPRISES", 1)
+    course, _ = _course(simulated, fixed_window(5, S, 2, per_key=True), 2)
+    assert course.surprises == 1
+    assert named_kind(course).family.other == "own phase"
 
 
 @pytest.mark.parametrize("phase_ns", quick_first(range(0, S, S // 4)))

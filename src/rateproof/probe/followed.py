@@ -80,7 +80,7 @@ class Followed:
     @property
     def tells(self) -> bool:
         """True if answers are quick enough for that."""
-        return 4 * self.close_ns > 3 * self.answer_ns
+        return self.close_ns > self.answer_ns
 
     def begin(self, number: int) -> tuple[int, int]:
         """Between which instants a window begins, as far as that is known."""

@@ -11,7 +11,8 @@ S = 1000 * MS
 
 def _key(limit=2, begins=None, filled_ns=0, **given):
     seen = [Seen(filled_ns, filled_ns + MS, 1, 0)] if begins else []
-    return Followed(limit, Length(S, S), 2 * MS, 2 * MS, seen, begins or {}, **given)
+    given = {"answer_ns": 2 * MS, "width_ns": 2 * MS} | given
+    return Followed(limit, Length(S, S), seen=seen, begins=begins or {}, **given)
 
 
 def _answers(key, asks, at_ns, *admitted):
@@ -55,3 +56,9 @@ def test_two_keys_differ_whose_windows_begin_neither_at_one_instant_nor_as_they_
     other = _key(begins={0: (begun_ns, begun_ns + 5 * MS)}, filled_ns=filled_ns, foretold=True)
     assert differ([one, other]) == apart
     assert not differ([one])
+
+
+@pytest.mark.parametrize(("answer_ms", "tells"), [(20, True), (50, False)])
+def test_an_edge_is_foretold_before_one_of_n_comes_back_only_by_quick_answers(answer_ms, tells):
+    """Of 10 in a second, one by one, each comes back a tenth of one later."""
+    assert _key(10, answer_ns=answer_ms * MS).tells is tells

@@ -12,7 +12,7 @@ from rateproof.probe.several import Several
 
 SURPRISES = 2
 """Wrong predictions after which nothing is named."""
-_FOLLOWED = 40  # windows in which a key is followed twice, on a busy line
+_FOLLOWED = 12  # windows in which keys are followed once more
 _SPENT = 0.85  # of a budget: more of it would help
 
 

@@ -56,11 +56,10 @@ def run_course(
         # What a key saves is known only after an idle time for which there may be no time.
         if not left.boxes or refutation.saves_more(left) or confirming.run(left):
             break
-    if not course.hypotheses.boxes and not course.shared:
-        search.scatter()  # a key may have filled all counters, and another one some of them
-        if not course.several:
-            course.proof = None
-            course.hypotheses = LastLook(rounds).run(course.hypotheses)
     if course.surprises >= SURPRISES or not course.hypotheses.boxes:
         course.proof = None
+    if not course.hypotheses.boxes and not course.shared:
+        search.scatter()  # a key may have filled all counters, and another one some of them
+        if not course.several:  # what surprised was foretold of families that explain no more
+            course.hypotheses = LastLook(rounds).run(course.hypotheses)
     return course

@@ -1,29 +1,18 @@
 """A last look, where nothing else explains all answers: at windows of a clock whose phase each key has for itself.
 
-When such a key comes back nobody can foretell before it did once. So keys are asked often
-until they do, and windows later again: from then on what they admit is foretold, in windows
-that were used in part, or as late as could be, too: full ones alone do not tell a rule in which
-what was used puts off the next.
+When such a key comes back nobody can foretell before it did once. So keys are followed until
+it is known; from then on what they admit is foretold.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from random import Random
+from collections.abc import Sequence
 
 from rateproof.probe.confirmation import Confirmation, alone, count_excluded, count_predictions
+from rateproof.probe.followed import KEYS, Followed, differ, follow
 from rateproof.probe.inference import Hypotheses, Kind
-from rateproof.probe.rounds import LEAD_NS, NEARLY, Rounds
-from rateproof.probe.seen import History, Seen, volleys
+from rateproof.probe.rounds import Rounds
+from rateproof.probe.seen import volleys
 
-_LOOKS = 6
-_SLOWER = 8  # parts of the time since a key was full, until it is asked again
-_FIRST = 16  # polls of a window, until a key comes back
-_LATER = 8  # the same of what is known of a later one
-_LOOKED_FOR = 1, 2, 4  # windows after which it is looked for when a key comes back, idle between
-_ROW = 20  # denials
-_FORETOLD = 2  # times that it is asked just before and after it comes back
-_ACROSS = 6  # windows that are used in part, or at their ends
-_WALKS = 2  # keys that are followed
+_LOOKS = 3
 
 
 class LastLook:
@@ -34,7 +23,6 @@ class LastLook:
         self._sender = rounds.sender
         self._course = rounds.course
         self._spending = rounds.spending
-        self._closely = 0
 
     def run(self, fallen: Hypotheses) -> Hypotheses:
         """Return the limiters that are left; one whose keys have phases of their own is confirmed within the budget.
@@ -47,138 +35,41 @@ class LastLook:
         kind = _own_phase(left)
         if kind is None:
             return left
-        course = self._course
+        course, followed = self._course, list[Followed]()
         proof = course.proof = Confirmation((kind.family, kind.limit))
         for _ in range(_LOOKS):
-            if kind.high_ns > NEARLY * kind.low_ns:
-                keys = self._timed(kind)
-            elif proof.edges and not proof.stood:
-                keys = self._standing(kind)
-            else:
-                keys = self._walked(kind)
+            keys = self._followed(kind)
             if not keys:
                 break
-            left.learn(keys, careful=1)
+            followed += keys
+            left.learn(course.keys[-len(keys) :], careful=1)
             kind = _own_phase(left)
             if kind is None or course.limit != kind.limit:
                 course.surprises += 1
                 course.proof = None
                 break
-            count_predictions(proof, kind, keys)
+            count_predictions(proof, kind, course.keys[-len(keys) :])
             count_excluded(proof, left, kind, course.keys)
-            proof.stood = self._rounds.stood(kind)
-            proof.closely = self._closely >= _WALKS and proof.edges > 0
-            if proof.done and kind.narrow and alone(proof, left):
+            proof.stood = proof.closely = differ(followed) and proof.edges > 0
+            named = proof.done and kind.narrow and alone(proof, left)
+            if named or not keys[0].tells or len(keys) == KEYS:
                 break
         return left
 
-    def _timed(self, kind: Kind) -> Sequence[History]:
-        """Ask one key until it came back twice: the time between tells a window that is hardly known."""
-        hit, key, limit = self._sender.hitter(fresh=True), list[Seen](), kind.limit
-        at_ns, step_ns = self._sender.now_ns(), kind.low_ns // _FIRST
-        for _ in range(2):
-            key += hit(limit + 1, at_ns, limit + 1)
-            full_ns = self._sender.now_ns()
-            at_ns = full_ns + step_ns
-            while at_ns < self._spending.end_ns and self._spending.left > limit + 1:
-                poll = hit(1, at_ns, 1)
-                key += poll
-                if any(seen.admitted for seen in poll):
-                    break
-                at_ns += max(step_ns, (at_ns - full_ns) // _SLOWER)
-        if not key:
-            return []
-        self._course.follow(volleys(key))
-        return self._course.keys[-1:]
-
-    def _standing(self, kind: Kind) -> Sequence[History]:
-        """Send the keys that every name has to stand."""
-        start_ns, missing = self._sender.now_ns() + LEAD_NS, self._rounds.to_stand(kind)
-        schedules = [steps for _, steps in missing]
-        requests = sum(count for steps in schedules for _, count in steps)
-        late = any(start_ns + steps[-1][0] > self._spending.end_ns for steps in schedules)
-        if not schedules or late or requests > self._spending.left:
-            return []
-        self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
-        return self._rounds.send(schedules, start_ns, kind.whole_ns)
-
-    def _walked(self, kind: Kind) -> Sequence[History]:
-        """Follow one key: when it comes back is looked for, ever more closely, then foretold, after denials too."""
-        sender, limit, low_ns, high_ns = self._sender, kind.limit, kind.low_ns, kind.high_ns
-        most = (5 + _FORETOLD + _ACROSS) * (limit + 2) + _FIRST + 3 * _LATER + _ROW
-        if (
-            sender.now_ns() + (2 + sum(_LOOKED_FOR) + _FORETOLD + _ACROSS) * high_ns
-            > self._spending.end_ns
-            or most > self._spending.left
-        ):
-            return []
-        hit, key = sender.hitter(fresh=True), list[Seen]()
-
-        def back(first_ns: int, last_ns: int, polls: int) -> tuple[int, int]:
-            """Between which instants it came back, of two."""
-            for number in range(polls + 1):
-                poll = hit(1, first_ns + number * (last_ns - first_ns) // polls, 1)
-                key.extend(poll)
-                if any(seen.admitted for seen in poll):
-                    return first_ns if not number else key[-2].sent_ns, key[-1].received_ns
-            return first_ns, last_ns
-
-        key += hit(limit + 1, sender.now_ns(), limit + 1)
-        if not key:
-            return []
-        early_ns, late_ns = back(key[-1].received_ns, key[-1].received_ns + high_ns, _FIRST)
-        for windows in _LOOKED_FOR:
-            key += hit(limit, late_ns + (windows - 1) * high_ns + high_ns // 4, limit)
-            before = early_ns, late_ns
-            early_ns, late_ns = back(
-                early_ns + windows * low_ns, late_ns + windows * high_ns, _LATER
-            )
-            low_ns = max(low_ns, (early_ns - before[1]) // windows)
-            high_ns = max(low_ns, min(high_ns, (late_ns - before[0]) // windows))
-        margin_ns = self._course.width_ns
-        key += hit(limit + _ROW, late_ns + high_ns // 4, limit)
-        for _ in range(_FORETOLD):
-            early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
-            key += hit(1, early_ns - margin_ns, 1)
-            key += hit(limit + 1, late_ns + margin_ns, limit + 1)
-        random = Random(len(self._course.keys))
-        for at_ns, count in _across(
-            limit, (early_ns, late_ns), (low_ns, high_ns), margin_ns, random
-        ):
-            key += hit(count, at_ns, count)
-        apart_ns = late_ns - early_ns + (_ACROSS + 1) * (high_ns - low_ns) + 2 * margin_ns
-        self._closely += (
-            apart_ns < low_ns // limit
-        )  # after which one of N comes back, if one by one
-        self._course.follow(volleys(key))
-        return self._course.keys[-1:]
-
-
-def _across(
-    limit: int, begun: tuple[int, int], window: tuple[int, int], margin_ns: int, random: Random
-) -> Iterator[tuple[int, int]]:
-    """The instants and requests of windows, each used in part or in whole, early or just before its end; two and two, in any order.
-
-    Args:
-        limit: of the key.
-        begun: between which instants the window before them began, in ns.
-        window: the bounds of its length, in ns.
-        margin_ns: how far from an end.
-        random: the order, and when early is.
-    """
-    part = random.randint(min(1, limit - 1), limit - 1)
-    pairs = [
-        ((0, limit + 1), (limit + 1, 0)),
-        ((limit - 1, 2), (0, part)),
-        ((part, limit - part + 1), (limit - 1, 0)),
-    ]
-    random.shuffle(pairs)
-    (early_ns, late_ns), (low_ns, high_ns) = begun, window
-    for first, last in chain(*pairs):
-        early_ns, late_ns = early_ns + low_ns, late_ns + high_ns
-        shift_ns = int(random.choice((0, random.random() / 2)) * low_ns)
-        asked = (late_ns + margin_ns + shift_ns, first), (early_ns + low_ns - 2 * margin_ns, last)
-        yield from ((at_ns, count) for at_ns, count in asked if count)
+    def _followed(self, kind: Kind) -> Sequence[Followed]:
+        """Follow keys, and note what came of them."""
+        course = self._course
+        singly = sorted(
+            seen.received_ns - seen.sent_ns
+            for key in course.keys
+            for seen in key
+            if seen.admitted + seen.denied == 1
+        )
+        answer_ns = singly[len(singly) * 19 // 20] if singly else course.interval_ns
+        keys = follow(kind, self._sender, self._spending, answer_ns, course.width_ns)
+        for key in keys:
+            course.follow(volleys(key.seen))
+        return keys
 
 
 def _own_phase(left: Hypotheses) -> Kind | None:

@@ -7,6 +7,7 @@ from proving import unknown
 from proving.simulated import LIMITERS, fixed_window
 from proving.unlisted import bucket_and_window, greater_counter, leaky
 
+from rateproof.probe import investigation
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.confirming import Confirming
@@ -262,12 +263,31 @@ def test_a_bucket_and_a_window_together_are_said_to_explain_all_answers_and_neve
 def test_a_clock_of_each_keys_own_is_named_once_a_key_was_followed_for_windows(seed, simulated):
     """Only what a key did before foretells when it comes back: after denials, and idle for three windows."""
     limiter = fixed_window(5, S, seed, per_key=True)
-    course, _ = _course(simulated, limiter, seed)
+    course, sender = _course(simulated, limiter, seed)
     kind = named_kind(course)
     assert (kind.family.other, kind.limit) == ("own phase", 5)
     assert kind.low_ns <= S <= kind.high_ns
     assert course.proof.edges >= 2
     assert min(course.proof.excluded.values()) >= 3
+    assert sender.now_ns() - BEGIN_NS < needed(5, S).time_ns
+
+
+def test_what_surprised_of_other_families_is_nothing_against_a_clock_of_each_keys_own(
+    simulated, monkeypatch
+):
+    """It is looked at only once they are refuted, and all of its own predictions are made afterwards."""
+    monkeypatch.setattr(investigation, "SURPRISES", 1)
+    course, _ = _course(simulated, fixed_window(5, S, 2, per_key=True), 2)
+    assert course.surprises == 1
+    assert named_kind(course).family.other == "own phase"
+
+
+@pytest.mark.parametrize("phase_ns", quick_first(range(0, S, S // 4)))
+def test_a_clock_that_all_keys_share_is_none_of_each_keys_own(phase_ns, simulated):
+    """A phase for each key explains it as well, but no two keys show different ones."""
+    course, _ = _course(simulated, fixed_window(4, S, phase_ns), 1, families=LAST)
+    assert course.hypotheses.kinds()[0].family.other == "own phase"
+    assert named_kind(course) is None
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -165,13 +165,13 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ("own phase", "more would be told by --max-requests 2100 --max-time 201s"),
+        ("own phase", "more would be told by --max-requests 2100 --max-time 121s"),
         ("window", "not confirmed which it is"),
     ],
 )
 def test_a_family_that_explains_so_much_is_an_instance_of_a_rule_that_is_not_known(other, words):
     (family,) = (each for each in LAST if each.other == other)
-    found = confirmed(finding(Hello(200)), 5, (family,), true=0)
+    found = confirmed(finding(Hello(200)), 5, (family,), 10 * SECOND_NS, true=0)
     first, *rest = describe(found).splitlines()
     assert first.startswith(
         f"not named: 5 at once, by a rule that is not known here, such as {family.record.name} "

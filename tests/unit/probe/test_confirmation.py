@@ -6,7 +6,7 @@ import pytest
 from proving import unknown
 from proving.simulated import LIMITERS
 
-from rateproof.probe.block_length import longest_blocks
+from rateproof.probe.block_length import longest_blocks, missing_gaps
 from rateproof.probe.confirmation import (
     EDGES,
     EDGES_OF_LOG,
@@ -75,6 +75,24 @@ def test_what_is_guessed_is_the_likeliest_of_the_windows_that_are_not_much_longe
     assert guessed(kinds) is kinds[1]
     short = [Kind(LOG, 5, S, S, []), Kind(FIRST_HIT, 5, MS, MS, [])]
     assert guessed(short) is short[0]
+
+
+def test_what_is_strained_is_guessed_only_where_all_are():
+    """Its window is known to 2 ms by answers of 5 ms."""
+    strained, other = (
+        Kind(OF[name], 5, low_ns, S, [], 5 * MS)
+        for name, low_ns in (("sliding-log", S - 2 * MS), ("token-bucket", S - 2 * MS))
+    )
+    assert strained.strained
+    assert guessed([strained, other]) is other
+    assert guessed([strained]) is strained
+
+
+@pytest.mark.parametrize(("least_ms", "closely"), [(91, False), (98, True)])
+def test_a_window_is_known_closely_only_where_that_is_enough_for_a_name(least_ms, closely):
+    """Two tokens within three answers of 9 ms, and to 11 or 3 parts in 100."""
+    kind = Kind(OF["token-bucket"], 2, least_ms * MS, 101 * MS, [], 9 * MS)
+    assert (kind.narrow, kind.tight) == (closely, closely)
 
 
 def test_no_name_before_the_keys_that_every_name_has_to_stand():
@@ -171,6 +189,12 @@ def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_
     assert longest_blocks(5, same[:1]) is None
     longest = [longest_blocks(5, same[:keys]) for keys in (2, 3, 4)]
     assert longest == [1200 * MS, 120 * MS, pytest.approx(55.7 * MS, rel=0.01)]
+
+
+@pytest.mark.parametrize(("keys", "missing"), [(1, 3), (2, 2), (3, 1), (4, 0)])
+def test_gaps_that_were_seen_are_not_looked_for_again(keys, missing):
+    same = [_filled(137 * number, 990, 1000) for number in range(keys)]
+    assert missing_gaps(5, same, 12 * MS, 60 * MS) == missing
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_limit_window_and_family_are_named(name, simulated):
         pytest.param("sliding-log", 1, 5 * S, marks=pytest.mark.slow),
         pytest.param("first-hit-window", 17, S, marks=pytest.mark.slow),
         pytest.param("sliding-log", 20, 5 * S, marks=pytest.mark.slow),
+        pytest.param("sliding-log", 20, 10 * S, marks=pytest.mark.slow),
     ],
 )
 def test_a_name_takes_no_more_requests_and_time_than_it_may(name, limit, window_ns, simulated):

@@ -54,3 +54,22 @@ def test_a_key_of_a_limit_of_one_is_left_alone_from_the_start(simulated):
     assert key[0].sent_ns < recovery.denied_ns
     search, _, _ = searched(simulated, "sliding-log", 4, 1)
     assert search.idle is None
+
+
+@pytest.mark.parametrize(("name", "filled"), [("sliding-log", True), ("token-bucket", False)])
+def test_a_key_that_is_back_is_filled_again_unless_all_comes_back_one_by_one(
+    name, filled, simulated
+):
+    """A bucket of 40 per 2 s denies the next request: 39 more tell nothing."""
+    sender = simulated.Sender(simulated.make(name, 40, 2 * S), 1, slow=0)
+    budget, course = Budget(), Course()
+    LimitSearch(sender, course, Spending(sender, budget), delays(budget.time_ns, ())).find()
+    again = course.keys[1][1:]
+    assert (max(seen.admitted + seen.denied for seen in again) >= 39) is filled
+
+
+def test_polls_are_so_close_that_a_window_is_known_to_a_third(simulated):
+    _, recovery, _ = searched(simulated, "sliding-log", 4, 1)
+    assert recovery.admitted_ns - recovery.filled_ns < 1.4 * (
+        recovery.denied_ns - recovery.filled_ns
+    )

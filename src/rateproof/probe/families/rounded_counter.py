@@ -12,6 +12,7 @@ FAMILIES = tuple(
         counter(added=added),
         apart=f"its weight {apart}",
         other="phase",
+        carries=True,
     )
     for rank, added, apart in ((5, 0.0, "rounded down"), (18, 0.5, "rounded to the nearest"))
 )

@@ -1,5 +1,8 @@
 """The count of a clock's window, and that of the one before by the part that overlaps."""
 
+from collections.abc import Callable
+from operator import add
+
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State, windows_of
 from rateproof.probe.seen import Box, Seen
@@ -8,11 +11,14 @@ EMPTY = (NEVER, NEVER, 0, 0, 0, 0)
 """No admission, no window, nothing before, nothing counted."""
 
 
-def counter(*, added: float | None) -> Advance:
+def counter(
+    *, added: float | None = None, joined: Callable[[float, int], float] = add
+) -> Advance:
     """The count of a clock's window, and that of the one before weighted by what overlaps.
 
     Args:
         added: what is added to that before it is rounded down; None: it is not rounded.
+        joined: what is held against the limit, of that and the count.
 
     The state: the last instant of an admission, a window (None: which is not known), bounds
     of the count before it and of its own.
@@ -32,7 +38,7 @@ def counter(*, added: float | None) -> Advance:
         for index in (first, last) if first != last else (first,):
             if index >= latest:
                 moved = _moved(counts, index - latest)
-                if _fits(moved, index, seen, box, added):
+                if _fits(moved, index, seen, box, added, joined):
                     before, before_most, least, most = moved
                     counted = least + seen.admitted, most + seen.admitted
                     after.append((last_ns, index, before, before_most, *counted))
@@ -44,7 +50,12 @@ def counter(*, added: float | None) -> Advance:
 
 
 def _fits(
-    counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, added: float | None
+    counts: tuple[int, int, int, int],
+    index: int,
+    seen: Seen,
+    box: Box,
+    added: float | None,
+    joined: Callable[[float, int], float],
 ) -> bool:
     """Tell if all of a volley may have gone so in one window."""
     before, before_most, least, most = counts
@@ -53,9 +64,9 @@ def _fits(
     full = before_most * _most_weight(index, seen.sent_ns, box) if denied and before_most else 0.0
     if added is not None:
         used, full = int(used + added - 1e-9), int(full + added + 1e-9)
-    if admitted and used + least + admitted > box.limit + 1e-9:
+    if admitted and joined(used, least + admitted - 1) + 1 > box.limit + 1e-9:
         return False
-    return not denied or full + most + admitted + 1 > box.limit
+    return not denied or joined(full, most + admitted) + 1 > box.limit
 
 
 def _in_both(
@@ -92,4 +103,4 @@ def _most_weight(index: int, sent_ns: int, box: Box) -> float:
     return min(max(weight, 0.0), 1.0)
 
 
-FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(added=None), other="phase")
+FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(), other="phase", carries=True)

@@ -12,7 +12,7 @@ FAMILY = LimiterFamily(
     FIXED_WINDOW,
     25,
     EMPTY,
-    counter(joined=max),
+    counter(max),
     apart="a full one puts off the next",
     alike="a window that begins later by its N-th part if the one before was full, and the greater of "
     "two counts, that of a window and that of the one before by the part that overlaps, are one",

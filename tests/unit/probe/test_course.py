@@ -341,8 +341,7 @@ def test_a_window_that_a_full_one_puts_off_by_one_request_is_no_fixed_one(seed, 
             (30, 2 * S, (2 * MS, 3 * MS), PUT_OFF),
             (30, S // 2, (20 * MS, 30 * MS), "fixed-window"),
             (5, S, (10 * MS, 30 * MS), PUT_OFF),
-        ],
-        quick=2,
+        ]
     ),
 )
 def test_a_window_that_a_full_one_puts_off_is_named_or_said_to_be_like_a_fixed_one(

@@ -18,6 +18,7 @@ __all__ = [
     "blocks",
     "first_hit",
     "fixed_window",
+    "greater_counter",
     "of_each_key",
     "several_counters",
     "sliding_log",
@@ -141,6 +142,23 @@ def sliding_counter(
 
 
 @of_each_key
+def greater_counter(limit: int, window_ns: int, phase_ns: int = 0) -> Admits:
+    """The greater of a window's count and of that before by the part that overlaps."""
+
+    counts: dict[int, int] = {}
+
+    def admits(now_ns: int) -> bool:
+        index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
+        earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
+        here = counts.get(index, 0)
+        admitted = max(earlier, here * window_ns) + window_ns <= limit * window_ns
+        counts[index] = here + admitted
+        return admitted
+
+    return admits
+
+
+@of_each_key
 def token_bucket(
     limit: int,
     window_ns: int,
@@ -246,6 +264,7 @@ LIMITERS: dict[str, Callable[[int, int, int], Limiter]] = {
     "blocks of 1/3": lambda *of: blocks(*of, number=3),
     "blocks of 1/4": lambda *of: blocks(*of, number=4),
     "fixed-window, each key at a phase of its own": lambda *of: fixed_window(*of, per_key=True),
+    "fixed-window, a full one puts off the next": greater_counter,
 }
 """Each family of the probe, from a limit, a window and a phase, all in ns."""
 

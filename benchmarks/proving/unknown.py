@@ -30,6 +30,8 @@ _KEYS = 60
 _BLOCKS = "blocks of 1/"
 _ALL_ONE_PHASE = {"fixed-window", "windows that follow each other from the first request"}
 """Limiters that a phase for each key explains, too: all of them the same, or that of its first request."""
+_TWINS = {"fixed-window", "fixed-window, a full one puts off the next"}
+"""Limiters that are one unless an answer is known more closely than a window by its limit: left out together."""
 _CHEAP_LIMIT, _CHEAP_NS = 6, 2 * SECOND_NS
 _SPENT = 0.85  # of the budget that naming may take
 
@@ -250,6 +252,8 @@ def probe_one(number: int, seed: int, *, cheap: bool = False, without: bool = Fa
         left_out = {drawn.name} if drawn.left_out else set()
         if left_out & _ALL_ONE_PHASE:
             left_out |= {family.name for family in LAST}
+        if left_out & _TWINS:
+            left_out |= _TWINS
         families = [family for family in (*FAMILIES, *LAST) if family.name not in left_out]
         begun_ns = sender.now_ns()
         course = run_course(sender, budget, families=families)

@@ -250,23 +250,6 @@ def rounded_up(limit: int, window_ns: int, phase_ns: int = 0, *, tick_ns: int) -
 
 
 @of_each_key
-def greater_counter(limit: int, window_ns: int, phase_ns: int = 0) -> Admits:
-    """The greater of a window's count and of that before by the part that overlaps."""
-
-    counts: dict[int, int] = {}
-
-    def admits(now_ns: int) -> bool:
-        index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
-        earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
-        here = counts.get(index, 0)
-        admitted = max(earlier, here * window_ns) + window_ns <= limit * window_ns
-        counts[index] = here + admitted
-        return admitted
-
-    return admits
-
-
-@of_each_key
 def from_first(limiter: Limiter) -> Admits:
     """A limiter whose clock begins with the first request of a key."""
 
@@ -361,7 +344,6 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
         *of, apart_ns=of[1] // 8, newest=True
     ),
     "a window that ends at the tick of a clock": lambda *of: rounded_up(*of, tick_ns=of[1] // 8),
-    "the greater of two counts": greater_counter,
     "a window every third of which admits one more": lambda *of: generous(*of, every=3),
     "windows that grow while a key is busy": lambda *of: growing(*of, by_ns=of[1] // 20),
     "a window that is longer if it was filled at once": slow_if_filled,

@@ -44,6 +44,7 @@ class LimiterFamily:
         at_first: what a fresh key is admitted at once; None: all of the limit.
         number: of equal blocks that make up a window.
         forgets: a key that was idle for long enough is as a fresh one.
+        carries: of windows on a clock the one before counts, too.
     """
 
     of: Algorithm | str
@@ -56,6 +57,7 @@ class LimiterFamily:
     at_first: int | None = None
     number: int = 1
     forgets: bool = True
+    carries: bool = False
 
     @property
     def record(self) -> Algorithm | None:

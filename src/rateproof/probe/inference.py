@@ -344,9 +344,8 @@ def _all(
     elif family.refills:
         yield from _refilling(family, recovery)
     elif family.other == "phase":
-        hard = family.record is None or family.record.hard_reset or family.number > 1
-        low_ns = held_ns if hard else held_ns // 2
-        yield Box(limit, low_ns, horizon_ns, denied_ns if hard else filled_ns, admitted_ns)
+        low_ns, edge_ns = (held_ns // 2, filled_ns) if family.carries else (held_ns, denied_ns)
+        yield Box(limit, low_ns, horizon_ns, edge_ns, admitted_ns)
     elif family.other == "tick":
         first = max(1, held_ns // SECOND_NS)
         for seconds in range(first, since_ns // SECOND_NS + 3):

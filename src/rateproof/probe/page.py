@@ -286,7 +286,7 @@ def _alike(finding: Finding) -> Iterator[str]:
     if others := [
         name for name in finding.alike if name not in {each.family.name for each in finding.kinds}
     ]:
-        yield f"finer or longer parts, as of {', '.join(others)}"
+        yield f"as closely as answers tell: {', '.join(others)}"
     if longest_ns := finding.blocks_ns:
         blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
         longest = _rounded_up(longest_ns)

@@ -9,7 +9,7 @@ from rateproof.probe.family import LimiterFamily, admissions, explains
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, RoundBounds, disjoint, random_schedules
 from rateproof.probe.seen import Box, History, Seen, Steps
-from rateproof.probe.standing_keys import edge_of
+from rateproof.probe.standing_keys import across, edge_of
 from rateproof.probe.standing_keys import edges as edges_of
 
 _DRAWN, _POLLED = 24, 6
@@ -58,6 +58,7 @@ def schedules_for(
         *random_schedules(window_ns, limit, random, _DRAWN),
         *_pointed(limit, window_ns, random),
         *edges,
+        *across(kind, start_ns, width_ns),
         *(_polled(limit, window_ns, random) for _ in range(_POLLED)),
         _reopened(limit, window_ns),
         _halves(limit, window_ns),

@@ -26,6 +26,7 @@ _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
 _BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
 _LATE = 8  # parts of an answer
 _PARTS = 4  # of the time in which a key comes back
+_FEW = 2
 _SOON = 4  # less than this part of a window leaves no time for denials
 
 
@@ -121,6 +122,16 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if not all(map(_in_order, chosen)):  # answers take as long as what comes back
         return []
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def across(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
+    """A few just before an edge of a clock, and all just after it: it may be another for a key that was full."""
+    margin_ns = _margin(kind, FINELY) + width_ns
+    for shift in (0, kind.whole_ns // _SOON):
+        back_ns = _backs(kind, start_ns + shift) if kind.clockwise else None
+        if back_ns and back_ns[0] > margin_ns:
+            early_ns, late_ns = shift + back_ns[0] - margin_ns, shift + back_ns[1] + margin_ns
+            yield from (((early_ns, few), (late_ns, kind.limit)) for few in range(1, _FEW + 1))
 
 
 def _full(kind: Kind, start_ns: int, steps: Steps) -> bool:

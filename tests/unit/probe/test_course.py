@@ -4,8 +4,8 @@ import random
 
 import pytest
 from proving import unknown
-from proving.simulated import LIMITERS, fixed_window
-from proving.unlisted import bucket_and_window, greater_counter, leaky
+from proving.simulated import LIMITERS, fixed_window, greater_counter
+from proving.unlisted import bucket_and_window, leaky
 
 from rateproof.probe import investigation
 from rateproof.probe.budget import Budget, needed
@@ -18,12 +18,14 @@ from rateproof.probe.refutation import Refutation
 from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
+EVERY = (*FAMILIES, *LAST)
+PUT_OFF = "fixed-window, a full one puts off the next"
 NAMES = [family.name for family in FAMILIES]
 BEGIN_NS = 10**15
 
 
 def _course(simulated, limiter, seed, budget=None, begin_ns=BEGIN_NS, **options):
-    families = options.pop("families", (*FAMILIES, *LAST))
+    families = options.pop("families", EVERY)
     sender = simulated.Sender(limiter, seed, begin_ns=begin_ns, **options)
     course = run_course(sender, budget or Budget(), families=families)
     return course, sender
@@ -187,7 +189,6 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "blocks of 1/10 from a key's first request",
             "a log of groups that are gone with their first",
             "a log of groups that are gone with their newest",
-            "the greater of two counts",
             "a window every third of which admits one more",
             "windows that grow while a key is busy",
             "a window that is longer if it was filled at once",
@@ -339,7 +340,8 @@ def test_what_a_phase_for_each_key_explains_at_first_is_not_named_so(name, simul
 @pytest.mark.parametrize(("limit", "seed"), [(6, 1), pytest.param(12, 1, marks=pytest.mark.slow)])
 def test_a_window_that_a_full_one_puts_off_is_no_clock_of_each_keys_own(limit, seed, simulated):
     """A key that is full each time comes back W/N after the clock's edge, as if at a phase of its own."""
-    course, _ = _course(simulated, greater_counter(limit, S, 7 * S // 10), seed)
+    families = [family for family in EVERY if family.name != PUT_OFF]
+    course, _ = _course(simulated, greater_counter(limit, S, 7 * S // 10), seed, families=families)
     assert named_kind(course) is None
     assert course.surprises
 
@@ -347,8 +349,31 @@ def test_a_window_that_a_full_one_puts_off_is_no_clock_of_each_keys_own(limit, s
 @pytest.mark.parametrize("seed", quick_first(range(4)))
 def test_a_window_that_a_full_one_puts_off_by_one_request_is_no_fixed_one(seed, simulated):
     """A 30th of a window later: the edge is known more closely than that before it is foretold."""
-    course, _ = _course(simulated, greater_counter(30, 5 * S, 7 * S // 10), seed)
+    limiter = greater_counter(30, 5 * S, 7 * S // 10)
+    families = [family for family in EVERY if family.name != PUT_OFF]
+    course, _ = _course(simulated, limiter, seed, families=families)
     assert named_kind(course) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "window_ns", "took_ns", "name"),
+    quick_first(
+        [
+            (30, 2 * S, (2 * MS, 3 * MS), PUT_OFF),
+            (30, S // 2, (20 * MS, 30 * MS), "fixed-window"),
+            (5, S, (10 * MS, 30 * MS), PUT_OFF),
+        ]
+    ),
+)
+def test_a_window_that_a_full_one_puts_off_is_named_or_said_to_be_like_a_fixed_one(
+    limit, window_ns, took_ns, name, simulated
+):
+    """A window by its limit is 67 ms, or less than an answer takes."""
+    limiter = greater_counter(limit, window_ns, 7 * S // 10)
+    course, _ = _course(simulated, limiter, 1, took_ns=took_ns)
+    assert _named(course) == (name, limit, window_ns // MS)
+    alike = [family.name for family in course.proof.alike]
+    assert alike == ([] if name == PUT_OFF else [PUT_OFF])
 
 
 @pytest.mark.parametrize("seed", quick_first(range(4)))

@@ -7,7 +7,7 @@ from proving.simulated import fixed_window
 from proving.unlisted import bucket_and_window
 
 from rateproof.probe.families import FAMILIES, LAST
-from rateproof.probe.family import admissions, explains
+from rateproof.probe.family import admissions, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Recovery
 from rateproof.probe.seen import GRANULARITY_NS, Box, Seen, volleys
 
@@ -61,6 +61,24 @@ def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
         allowed = admissions(family, point, steps)
         assert all(one in of for one, of in zip(expected, allowed, strict=False)), seed
         assert len(allowed[0]) == 1, seed
+
+
+@pytest.mark.parametrize(
+    "family",
+    [each for each in EVERY if each.other not in {"own phase", "window"}],
+    ids=lambda each: each.name,
+)
+def test_of_a_point_whose_answers_so_far_are_known_one_number_is_possible(family, simulated):
+    for seed in range(CASES):
+        admits, point, window_ns, rng = _case(family, seed, simulated)
+        at_ns, history = BEGIN_NS, []
+        for _ in range(rng.randint(1, 8)):
+            at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
+            count = rng.randint(1, 5)
+            admitted = sum(admits(at_ns) for _ in range(count))
+            history.append(Seen(at_ns, at_ns, admitted, count - admitted))
+        told = [*foreseen(family, point, history, knowing=True)]
+        assert told == [[seen.admitted] for seen in history], seed
 
 
 @pytest.mark.parametrize("family", EVERY, ids=NAMES)
@@ -168,3 +186,20 @@ def test_a_token_is_looked_for_from_the_last_instant_at_which_the_bucket_was_ful
     boxes = Hypotheses(recovery, S, [bucket]).boxes[bucket]
     each_ns = 100 * MS // (1 + more)
     assert any(box.limit == 60 and box.low_ns <= each_ns <= box.high_ns for box in boxes)
+
+
+@pytest.mark.parametrize(
+    "family", [each for each in FAMILIES if each.other == "phase"], ids=lambda each: each.name
+)
+def test_windows_of_a_clock_are_looked_for_wherever_the_first_key_was_filled(family, simulated):
+    """It may come back later than a window, and not at an edge."""
+    for seed in range(CASES):
+        admits, point, window_ns, _ = _case(family, seed, simulated)
+        assert all(admits(BEGIN_NS) for _ in range(point.limit))
+        polls = range(BEGIN_NS + 1, BEGIN_NS + 3 * window_ns, window_ns // 50)
+        back_ns = next(at_ns for at_ns in polls if admits(at_ns))
+        recovery = Recovery(point.limit, BEGIN_NS, BEGIN_NS, back_ns - window_ns // 50, back_ns)
+        (box,) = Hypotheses(recovery, 10 * S, [family]).boxes[family]
+        edges = range(point.other_low_ns, back_ns + 1, window_ns // family.number)
+        assert box.low_ns <= window_ns <= box.high_ns
+        assert any(box.other_low_ns <= at_ns <= box.other_high_ns for at_ns in edges)

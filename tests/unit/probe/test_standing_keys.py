@@ -12,7 +12,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Box, volleys, widened
-from rateproof.probe.standing_keys import always, closely, measuring
+from rateproof.probe.standing_keys import across, always, closely, measuring
 from rateproof.simulate.behaviours.schedule import Schedule
 
 MS, S = 1_000_000, 1_000_000_000
@@ -95,6 +95,17 @@ def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name,
 def test_requests_that_are_close_are_not_one_group(part, newest):
     limiter = grouped_log(5, S, apart_ns=S // part, newest=newest)
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
+
+
+@pytest.mark.parametrize("name", ["fixed-window", "fixed-window, a full one puts off the next"])
+def test_a_window_in_which_little_was_used_is_not_put_off(name):
+    """Full keys of both come back at the same instants."""
+    kind = _kind("fixed-window", 12, S)
+    by_ns = 0 if name == "fixed-window" else S // 12
+    limiter = simulated.LIMITERS[name](12, S, BEGIN_NS - by_ns)
+    keys = [*across(kind, BEGIN_NS, WIDTH_NS)]
+    assert keys
+    assert _unexplained(limiter, kind, keys) == (len(keys) if by_ns else 0)
 
 
 def test_parts_of_a_filling_are_as_close_as_slow_answers_allow():

@@ -86,8 +86,6 @@ FAMILY = LimiterFamily(
     3,
     EMPTY,
     blocks(1),
-    alike="a clock's windows, and a refill of the whole limit at the same instants, are one; so is, where "
-    "an answer takes about as long as a window by its limit, a counter that puts a window off by as "
-    "much after a full one",
+    alike="a clock's windows, and a refill of the whole limit at the same instants, are one",
     other="phase",
 )

@@ -1,5 +1,8 @@
 """The count of a clock's window, and that of the one before by the part that overlaps."""
 
+from collections.abc import Callable
+from operator import add
+
 from rateproof.policy.sliding_counter import SLIDING_COUNTER
 from rateproof.probe.family import NEVER, Advance, LimiterFamily, State, windows_of
 from rateproof.probe.seen import Box, Seen
@@ -7,12 +10,15 @@ from rateproof.probe.seen import Box, Seen
 EMPTY = (NEVER, NEVER, 0, 0, 0, 0)
 """No admission, no window, nothing before, nothing counted."""
 
+_ERROR = 1e-9  # of a weight
+_Used = Callable[[float, int], float]
 
-def counter(*, added: float | None) -> Advance:
+
+def counter(used: _Used) -> Advance:
     """The count of a clock's window, and that of the one before weighted by what overlaps.
 
     Args:
-        added: what is added to that before it is rounded down; None: it is not rounded.
+        used: of that by its weight, and of the count, how much of the limit is used.
 
     The state: the last instant of an admission, a window (None: which is not known), bounds
     of the count before it and of its own.
@@ -32,7 +38,7 @@ def counter(*, added: float | None) -> Advance:
         for index in (first, last) if first != last else (first,):
             if index >= latest:
                 moved = _moved(counts, index - latest)
-                if _fits(moved, index, seen, box, added):
+                if _fits(moved, index, seen, box, used):
                     before, before_most, least, most = moved
                     counted = least + seen.admitted, most + seen.admitted
                     after.append((last_ns, index, before, before_most, *counted))
@@ -43,19 +49,15 @@ def counter(*, added: float | None) -> Advance:
     return advance
 
 
-def _fits(
-    counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, added: float | None
-) -> bool:
+def _fits(counts: tuple[int, int, int, int], index: int, seen: Seen, box: Box, used: _Used) -> bool:
     """Tell if all of a volley may have gone so in one window."""
     before, before_most, least, most = counts
     _, _, admitted, denied = seen
-    used = before * _least_weight(index, seen.received_ns, box) if admitted and before else 0.0
-    full = before_most * _most_weight(index, seen.sent_ns, box) if denied and before_most else 0.0
-    if added is not None:
-        used, full = int(used + added - 1e-9), int(full + added + 1e-9)
-    if admitted and used + least + admitted > box.limit + 1e-9:
+    low = before * _least_weight(index, seen.received_ns, box) if admitted and before else 0.0
+    high = before_most * _most_weight(index, seen.sent_ns, box) if denied and before_most else 0.0
+    if admitted and used(low, least + admitted - 1) + 1 > box.limit:
         return False
-    return not denied or full + most + admitted + 1 > box.limit
+    return not denied or used(high, most + admitted) + 1 > box.limit
 
 
 def _in_both(
@@ -82,14 +84,14 @@ def _least_weight(index: int, received_ns: int, box: Box) -> float:
     """The least share of the window before `index` that overlaps, for an admission."""
     offset_ns = index * (box.low_ns if index >= 0 else box.high_ns)
     weight = 1 - (received_ns - box.other_low_ns - offset_ns) / box.low_ns
-    return min(max(weight, 0.0), 1.0)
+    return min(max(weight - _ERROR, 0.0), 1.0)
 
 
 def _most_weight(index: int, sent_ns: int, box: Box) -> float:
     """The most that overlaps, for a denial."""
     offset_ns = index * (box.high_ns if index >= 0 else box.low_ns)
     weight = 1 - (sent_ns - box.other_high_ns - offset_ns) / box.high_ns
-    return min(max(weight, 0.0), 1.0)
+    return min(max(weight + _ERROR, 0.0), 1.0)
 
 
-FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(added=None), other="phase")
+FAMILY = LimiterFamily(SLIDING_COUNTER, 4, EMPTY, counter(add), other="phase", carries=True)

@@ -98,6 +98,8 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if kind.family.other == "phase":  # it begins anew where it is not full, too
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
+    if kind.family.carries and not kind.at_once:
+        chosen += _carried(kind, start_ns + shift)
     if kind.timeless:
         chosen += [
             (*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns, width_ns)
@@ -122,6 +124,21 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if not all(map(_in_order, chosen)):  # answers take as long as what comes back
         return []
     return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+
+
+def _carried(kind: Kind, start_ns: int) -> Iterator[Steps]:
+    """One in a window, and all but one of the next; early and late in it one more, as what is left of one is rounded."""
+    quarter_ns, few = kind.whole_ns // 4, kind.limit - 1
+    for first_ns in (quarter_ns, 2 * quarter_ns):
+        edges = [
+            box.other_low_ns - (box.other_low_ns - start_ns - first_ns) // box.low_ns * box.low_ns
+            for box in (box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT))
+        ]
+        if few and max(edges) - min(edges) < quarter_ns // 2:
+            at_ns = edges[0] - start_ns
+            asked = (-quarter_ns, 1), (quarter_ns // 2, few), (quarter_ns, 1), (3 * quarter_ns, 1)
+            yield tuple((at_ns + since_ns, count) for since_ns, count in asked)
+            return
 
 
 def across(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:

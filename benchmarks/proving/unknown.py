@@ -27,7 +27,7 @@ __all__ = ["UNKNOWN", "Run", "draw", "outcome", "probe_one", "simulated"]
 
 _OUT = 5  # one family in so many is taken out of the list in each turn
 _KEYS = 60
-_BLOCKS = "blocks of 1/"
+_BLOCKS, _TICKS = "blocks of 1/", ", its clock in whole seconds"
 _ALL_ONE_PHASE = {"fixed-window", "windows that follow each other from the first request"}
 """Limiters that a phase for each key explains, too: all of them the same, or that of its first request."""
 _TWINS = {"fixed-window", "fixed-window, a full one puts off the next"}
@@ -144,8 +144,7 @@ def outcome(run: Run) -> bool:
     of = kind.limit if kind.family.refills else 1
     slack_ns = 2 * GRANULARITY_NS
     right = kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns
-    if kind.limit == limit and run.name.startswith(_BLOCKS) and proof.blocks_ns:
-        block_ns = window_ns // int(run.name.removeprefix(_BLOCKS).partition(" ")[0])
+    if kind.limit == limit and proof.blocks_ns and (block_ns := _block_ns(run, kind)):
         longest_ns = kind.high_ns + proof.blocks_ns
         return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
     if kind.limit == limit and (varying := VARYING.get(run.name)) and proof.blocks_ns:
@@ -163,14 +162,28 @@ def outcome(run: Run) -> bool:
     make = LIMITERS.get(kind.family.name)
     named_ns = {kind.figure.window_ns * of // kind.figure.limit}
     low_ns, high_ns = kind.bounds_ns
-    if low_ns - slack_ns <= window_ns // of <= high_ns + slack_ns:
-        named_ns.add(window_ns)
+    halved = (
+        2 if run.limit == 1 else 1
+    )  # the later half of a window with its one admission may count
+    named_ns |= {
+        window_ns // part
+        for part in (1, halved)
+        if low_ns - slack_ns <= window_ns // part // of <= high_ns + slack_ns
+    }
     if (blocks := kind.family.number) > 1:  # with the one that is open
         named_ns = {each_ns + each_ns // (blocks - 1) for each_ns in named_ns}
     return make is not None and any(
         _same(run.limiter, make(kind.limit, each_ns, run.phase_ns), run)
         for each_ns in {*named_ns, *([window_ns] if right else ())}
     )
+
+
+def _block_ns(run: Run, kind: Kind) -> int:
+    """The blocks of a limiter, or the ticks of one that is named but for them; 0 for any other."""
+    if run.name == kind.family.name + _TICKS:
+        return SECOND_NS
+    number = run.name.removeprefix(_BLOCKS).partition(" ")[0]
+    return run.window_ns // int(number) if run.name.startswith(_BLOCKS) else 0
 
 
 def _same(one: Limiter, two: Limiter, run: Run) -> bool:

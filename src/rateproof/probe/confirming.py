@@ -117,7 +117,9 @@ class Confirming:
         edges, closest = self._foretold(proof, left, kind, start_ns)
         joined = bool(busy) and len(closest) > 1
         # Keys that have to be sent tell rivals apart, too: what is missing after them is asked then.
-        waits = (joined and kind.whole_ns < _DEAR_NS) or (bool(measured) and not proof.closely and not closest)
+        waits = (joined and kind.whole_ns < _DEAR_NS) or (
+            bool(measured) and not proof.closely and not closest
+        )
         if joined:
             row = closest.pop()
             from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still

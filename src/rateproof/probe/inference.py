@@ -167,7 +167,8 @@ class Kind(NamedTuple):
     @property
     def clockwise(self) -> bool:
         """True if all comes back at once, at an instant of a clock that all keys share."""
-        return self.at_once and self.family.other == "phase"
+        one_tick = self.family.other == "tick" and self.whole_ns == SECOND_NS
+        return self.at_once and (self.family.other == "phase" or one_tick)
 
     @property
     def strained(self) -> bool:

@@ -158,7 +158,9 @@ class LimitSearch:
         if self._spending.left < _SECOND_TIME * limit:
             return []
         key = volleys(hit(1, at_ns, 1))
-        if limit > 1 and any(each.admitted for each in key):  # else what comes back does so one by one
+        if limit > 1 and any(
+            each.admitted for each in key
+        ):  # else what comes back does so one by one
             key += volleys(hit(limit - 1, at_ns, limit - 1))
         if not any(each.denied for each in key):
             return key

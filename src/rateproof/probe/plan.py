@@ -213,7 +213,9 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
         for each in spread(contending, 40)
     }
     back = sorted(instant for instant in found if instant is not None)
-    return spread([(one + two) // 2 for one, two in pairwise(back)], max(_EDGES, min(limit // 3, 24)))
+    return spread(
+        [(one + two) // 2 for one, two in pairwise(back)], max(_EDGES, min(limit // 3, 24))
+    )
 
 
 def recovery(

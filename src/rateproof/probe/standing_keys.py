@@ -92,14 +92,13 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     early_ns = back_ns[0] - _margin(kind, part) - min(width_ns, kind.interval_ns)
     late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
     denied: Steps = ((0, limit), (early_ns, 1))
-    again = kind.family.other == "phase"  # the next key asks for all that is back
+    again = kind.family.other == "phase" or kind.clockwise  # the next key asks for all that is back
     late = 1 if again or _full(kind, start_ns, (*denied, (late_ns, 1))) else more
     chosen: list[Steps] = [(*denied, (late_ns, late))]
-    if kind.family.other == "phase":  # it begins anew where it is not full, too
+    if again:  # it begins anew where it is not full, too
         before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
         chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
-    if kind.family.carries and not kind.at_once:
-        chosen += _carried(kind, start_ns + shift)
+    chosen += _carried(kind, start_ns + shift)
     if kind.timeless:
         chosen += [
             (*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns, width_ns)
@@ -127,8 +126,13 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
 
 
 def _carried(kind: Kind, start_ns: int) -> Iterator[Steps]:
-    """One in a window, and all but one of the next; early and late in it one more, as what is left of one is rounded."""
+    """One in a window, and all but one of the next; early and late in it one more, as what is left of one is rounded.
+
+    None of a rule of which the window before does not count by its part.
+    """
     quarter_ns, few = kind.whole_ns // 4, kind.limit - 1
+    if not kind.family.carries or kind.at_once:
+        return
     for first_ns in (quarter_ns, 2 * quarter_ns):
         edges = [
             box.other_low_ns - (box.other_low_ns - start_ns - first_ns) // box.low_ns * box.low_ns
@@ -194,7 +198,9 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         ):
             return chosen
         low_ns, high_ns = back_ns
-        most = min(max(_POLLS, min(kind.fresh // 2, _MOST_POLLS)), (high_ns - low_ns - 1) // width_ns)
+        most = min(
+            max(_POLLS, min(kind.fresh // 2, _MOST_POLLS)), (high_ns - low_ns - 1) // width_ns
+        )
         numbers = most, min(most, kind.fresh - 1)  # of denials: fewer may count for nothing
         fit = (n for n in numbers if not _postponed(kind, start_ns + shift, back_ns, n))
         polls = next(fit, 0)
@@ -283,7 +289,11 @@ def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
 
 def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
     """Count the parts in which an edge is looked for between two instants, where denials change nothing, and one is left."""
-    return max(1, min(max(_PARTS, min(kind.limit // 8, 8)), kind.limit, apart_ns // (width_ns + 1))) if kind.timeless else 1
+    return (
+        max(1, min(max(_PARTS, min(kind.limit // 8, 8)), kind.limit, apart_ns // (width_ns + 1)))
+        if kind.timeless
+        else 1
+    )
 
 
 def _margin(kind: Kind, part: int) -> int:

@@ -271,10 +271,33 @@ def test_a_counter_of_one_is_rightly_named_blocks_of_half_that_answer_as_it_does
     family = next(each for each in FAMILIES if each.number == 2)
     box = Box(1, 59_660 * MS, 60_160 * MS, 0, S)
     kind = Kind(family, 1, box.low_ns, box.high_ns, (box,))
-    limiter = LIMITERS[name](1, window_ns, phase_ns)
-    course = Course(proof=Confirmation((family, 1)))
-    drawn = {"known": False, "limiter": limiter, "phase_ns": phase_ns}
-    run = unknown.Run(
-        0, name, 1, window_ns, **drawn, course=course, named=kind, requests=100, took_ns=S
+    assert _outcome(name, window_ns, kind, phase_ns=phase_ns) is right
+
+
+def _outcome(name, window_ns, kind, *, phase_ns=0, blocks_ns=0):
+    """The judgement on a name for a limiter that is not in the list."""
+    limiter = LIMITERS[name](kind.limit, window_ns, phase_ns)
+    course = Course(proof=Confirmation((kind.family, kind.limit), blocks_ns=blocks_ns))
+    drawn = {"known": False, "limiter": limiter, "phase_ns": phase_ns, "course": course}
+    return unknown.outcome(
+        unknown.Run(0, name, kind.limit, window_ns, **drawn, named=kind, requests=100, took_ns=S)
     )
-    assert unknown.outcome(run) is right
+
+
+@pytest.mark.parametrize(("window_ns", "right"), [(15 * S, True), (16 * S, False)])
+def test_blocks_of_half_with_a_limit_of_one_are_rightly_named_a_counter_of_half_their_window(
+    window_ns, right
+):
+    low_ns, high_ns = 7_487 * MS, 7_539 * MS
+    kind = Kind(OF["sliding-counter"], 1, low_ns, high_ns, (Box(1, low_ns, high_ns, 0, S),))
+    assert _outcome("blocks of 1/2", window_ns, kind) is right
+
+
+@pytest.mark.parametrize(("blocks_ns", "right"), [(3 * S, True), (S // 2, False)])
+def test_a_clock_in_whole_seconds_is_rightly_named_where_the_name_includes_such_ticks(
+    blocks_ns, right
+):
+    low_ns, high_ns = 59_800 * MS, 59_980 * MS
+    kind = Kind(FIRST_HIT, 3, low_ns, high_ns, (Box(3, low_ns, high_ns),))
+    name = "first-hit-window, its clock in whole seconds"
+    assert _outcome(name, 60 * S, kind, blocks_ns=blocks_ns) is right

@@ -191,3 +191,23 @@ def test_a_long_block_that_denials_do_not_extend_is_polled_on_one_key(name, keys
     ]
     assert len(denied) == keys
     assert sum(len(steps) - 2 for steps in denied) == 3
+
+
+@pytest.mark.parametrize(("seconds", "halved"), [(1, True), (2, False)])
+def test_a_window_of_one_tick_is_a_clocks_and_is_used_in_part_before_its_end(seconds, halved):
+    """As of a fixed window: what puts off the next of a full one leaves that of another."""
+    ticking, window_ns = OF["first-hit-window, its clock in whole seconds"], seconds * S
+    kind = Kind(ticking, 15, window_ns, window_ns, [Box(15, window_ns, window_ns, 0, MS)])
+    assert kind.clockwise is halved
+    first = [steps[0][1] for steps in closely(kind, BEGIN_NS, WIDTH_NS)]
+    assert (8 in first) is halved
+
+
+@pytest.mark.parametrize("name", ["sliding-counter", "sliding-counter, its weight rounded down"])
+def test_of_a_counter_the_rest_of_one_is_asked_early_and_late_in_the_next_window(name):
+    """Which is 3/4 and 1/4, however it is rounded."""
+    kind = Kind(OF[name], 10, S, S, [Box(10, S, S, BEGIN_NS % S, BEGIN_NS % S)])
+    begun = [steps for steps in closely(kind, BEGIN_NS, WIDTH_NS) if steps[0][1] == 1]
+    assert [[count for _, count in steps] for steps in begun] == [[1, 9, 1, 1]]
+    (steps,) = begun
+    assert [at_ns / S % 1 for at_ns, _ in steps] == pytest.approx([0.75, 0.125, 0.25, 0.75])

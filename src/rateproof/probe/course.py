@@ -41,6 +41,7 @@ class Course:
         surprises: how often a prediction was wrong.
         rounds: every schedule, in order.
         keys: what was seen of each key.
+        planned: the same of those to which schedules were sent.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
         back_ns: after how long it was admitted again at most; 0 if it was not.
@@ -58,6 +59,7 @@ class Course:
     surprises: int = 0
     rounds: list[Round] = dataclasses.field(default_factory=list)
     keys: list[History] = dataclasses.field(default_factory=list)
+    planned: list[History] = dataclasses.field(default_factory=list)
     shared: bool = False
     held_ns: int = 0
     back_ns: int = 0
@@ -75,8 +77,12 @@ class Course:
 
     @property
     def width_ns(self) -> int:
-        """The time that all but the slowest volleys took, in ns: an instant of one will be known so closely."""
-        widths = sorted(seen.received_ns - seen.sent_ns for key in self.keys for seen in key)
+        """The time that all but the slowest volleys took, in ns: an instant of one will be known so closely.
+
+        Of schedules, once some were sent: a key that is asked one by one takes longer.
+        """
+        keys = self.planned or self.keys
+        widths = sorted(seen.received_ns - seen.sent_ns for key in keys for seen in key)
         return widths[len(widths) * 9 // 10] if widths else self.interval_ns
 
     def follow(self, key: History) -> None:
@@ -88,6 +94,7 @@ class Course:
     def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
         """Note what came of a round, and what it says of the limit and of the keys."""
         self.keys += histories
+        self.planned += histories
         rounds = [
             Round(steps, tuple(seen.admitted for seen in history))
             for steps, history in zip(schedules, histories, strict=True)

@@ -360,7 +360,7 @@ def test_a_window_that_a_full_one_puts_off_by_one_request_is_no_fixed_one(seed, 
     quick_first(
         [
             (30, 2 * S, (2 * MS, 3 * MS), PUT_OFF, 1),
-            (30, S // 2, (20 * MS, 30 * MS), "fixed-window", 6),
+            (30, S // 2, (20 * MS, 30 * MS), "fixed-window", 1),
             (5, S, (10 * MS, 30 * MS), PUT_OFF, 1),
         ]
     ),

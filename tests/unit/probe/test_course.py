@@ -11,10 +11,12 @@ from rateproof.probe import investigation
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.confirming import Confirming
+from rateproof.probe.course import Course
 from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
 from rateproof.probe.refutation import Refutation
+from rateproof.probe.seen import Seen
 from tests.samples import quick_first
 
 S, MS = 1_000_000_000, 1_000_000
@@ -486,3 +488,10 @@ def test_answers_of_fifty_milliseconds_and_slow_ones_mislead_nobody(simulated):
         if kind := named_kind(course):
             assert (kind.family.name, kind.limit) == ("first-hit-window", 5)
             assert kind.low_ns <= 2 * S <= kind.high_ns
+
+
+def test_a_key_that_is_asked_one_by_one_does_not_tell_how_closely_a_schedule_knows_an_instant():
+    course = Course(keys=[[Seen(0, S, 30, 1)] * 9])
+    assert course.width_ns == S
+    course.take([((0, 1),)], [[Seen(2 * S, 2 * S + 5 * MS, 1, 0)]])
+    assert course.width_ns == 5 * MS

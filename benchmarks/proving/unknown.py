@@ -162,9 +162,8 @@ def outcome(run: Run) -> bool:
     make = LIMITERS.get(kind.family.name)
     named_ns = {kind.figure.window_ns * of // kind.figure.limit}
     low_ns, high_ns = kind.bounds_ns
-    halved = (
-        2 if run.limit == 1 else 1
-    )  # the later half of a window with its one admission may count
+    # With a limit of 1 the one admission of a window may count until the end of the next.
+    halved = 2 if run.limit == 1 else 1
     named_ns |= {
         window_ns // part
         for part in (1, halved)

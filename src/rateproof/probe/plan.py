@@ -26,7 +26,7 @@ _FEW, _LONG_NS = 15, 6_000_000_000
 _MOST_SCHEDULES = 10
 _EACH = 5
 _SCALES = 3
-_EDGES = 8
+_EDGES, _MOST_EDGES = 8, 24  # polls of a key: more of one that takes many requests to fill
 _CELLS = 6
 _FORETOLD = 1_500  # schedules times contenders
 _MARGIN_NS = 10_000_000
@@ -214,7 +214,7 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
     }
     back = sorted(instant for instant in found if instant is not None)
     return spread(
-        [(one + two) // 2 for one, two in pairwise(back)], max(_EDGES, min(limit // 3, 24))
+        [(one + two) // 2 for one, two in pairwise(back)], max(_EDGES, min(limit // 3, _MOST_EDGES))
     )
 
 

@@ -25,7 +25,7 @@ _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
 _BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
 _LATE = 8  # parts of an answer
-_PARTS = 4  # of the time in which a key comes back
+_PARTS, _MOST_PARTS = 4, 8  # of the time in which a key comes back
 _FEW = 2
 _SOON = 4  # less than this part of a window leaves no time for denials
 
@@ -289,11 +289,10 @@ def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
 
 def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
     """Count the parts in which an edge is looked for between two instants, where denials change nothing, and one is left."""
-    return (
-        max(1, min(max(_PARTS, min(kind.limit // 8, 8)), kind.limit, apart_ns // (width_ns + 1)))
-        if kind.timeless
-        else 1
-    )
+    if not kind.timeless:
+        return 1
+    most = max(_PARTS, min(kind.limit // _MOST_PARTS, _MOST_PARTS))
+    return max(1, min(most, kind.limit, apart_ns // (width_ns + 1)))
 
 
 def _margin(kind: Kind, part: int) -> int:

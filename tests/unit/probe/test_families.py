@@ -48,15 +48,21 @@ def _case(family, seed, simulated):
     return limiter(), box, window_ns, rng
 
 
+def _steps(window_ns, rng):
+    """(at_ns, requests) of some volleys, close to each other or not."""
+    at_ns, steps = BEGIN_NS, []
+    for _ in range(rng.randint(1, 8)):
+        at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
+        steps.append((at_ns, rng.randint(1, 5)))
+    return steps
+
+
 # When a phase begins that nobody knows cannot be foretold, so a number may be any of many.
 @pytest.mark.parametrize("family", [each for each in EVERY if each.other != "own phase"])
 def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
     for seed in range(CASES):
         admits, point, window_ns, rng = _case(family, seed, simulated)
-        at_ns, steps = BEGIN_NS, []
-        for _ in range(rng.randint(1, 8)):
-            at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
-            steps.append((at_ns, rng.randint(1, 5)))
+        steps = _steps(window_ns, rng)
         expected = [sum(admits(at_ns) for _ in range(count)) for at_ns, count in steps]
         allowed = admissions(family, point, steps)
         assert all(one in of for one, of in zip(expected, allowed, strict=False)), seed
@@ -71,10 +77,8 @@ def test_a_point_admits_as_the_limiter_itself_does(family, simulated):
 def test_of_a_point_whose_answers_so_far_are_known_one_number_is_possible(family, simulated):
     for seed in range(CASES):
         admits, point, window_ns, rng = _case(family, seed, simulated)
-        at_ns, history = BEGIN_NS, []
-        for _ in range(rng.randint(1, 8)):
-            at_ns += rng.choice((rng.randrange(1, window_ns // 4), rng.randrange(1, 2 * window_ns)))
-            count = rng.randint(1, 5)
+        history = []
+        for at_ns, count in _steps(window_ns, rng):
             admitted = sum(admits(at_ns) for _ in range(count))
             history.append(Seen(at_ns, at_ns, admitted, count - admitted))
         told = [*foreseen(family, point, history, knowing=True)]

@@ -202,16 +202,19 @@ def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: i
 
 
 @of_each_key
-def uneven_bucket(limit: int, window_ns: int, _phase_ns: int = 0) -> Admits:
-    """Tokens come back one by one, the last quarter of them more slowly."""
+def uneven_bucket(limit: int, window_ns: int, _phase_ns: int = 0, *, first: bool) -> Admits:
+    """Tokens come back one by one, the first quarter of them more slowly, or the last."""
 
     tokens, then_ns = float(limit), 0
+    speeds = (limit / 4, 0.7 if first else 1), (3 * limit / 4, 1), (limit, 1 if first else 0.7)
 
     def admits(now_ns: int) -> bool:
         nonlocal tokens, then_ns
-        fast = max(0.0, min(3 * limit / 4 - tokens, (now_ns - then_ns) * limit / window_ns))
-        rest = (now_ns - then_ns) * limit / window_ns - fast
-        tokens, then_ns = min(limit, tokens + fast + 0.7 * rest), now_ns
+        left = (now_ns - then_ns) * limit / window_ns
+        for end, speed in speeds:
+            more = max(0.0, min(end - tokens, speed * left))
+            tokens, left = tokens + more, left - more / speed
+        then_ns = now_ns
         admitted = tokens >= 1
         tokens -= admitted
         return admitted
@@ -364,7 +367,9 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     "a log, and 7 times as many in ten windows": lambda limit, window_ns, _: together(
         sliding_log(limit, window_ns), sliding_log(7 * limit, 10 * window_ns)
     ),
-    "a bucket whose last quarter is slower": uneven_bucket,
+    "a bucket a quarter of which is slower": lambda limit, window_ns, phase_ns: uneven_bucket(
+        limit, window_ns, first=phase_ns % 2 == 0
+    ),
     "a bucket in which 20 denials cost a token": lambda *of: token_bucket(*of, denials=20),
 }
 """Limiters that are in no list, and those that are no policy."""

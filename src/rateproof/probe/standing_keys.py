@@ -96,8 +96,11 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     late = 1 if again or _full(kind, start_ns, (*denied, (late_ns, 1))) else more
     chosen: list[Steps] = [(*denied, (late_ns, late))]
     if again:  # it begins anew where it is not full, too
-        before_ns, after_ns = back_ns[0] - margin_ns, back_ns[1] + margin_ns
-        chosen.append(((before_ns, (limit + 1) // 2), (after_ns, limit)))
+        before_ns, after_ns, part = back_ns[0] - margin_ns, back_ns[1] + margin_ns, (limit + 1) // 2
+        # Of blocks all of one comes back, and none of the next.
+        blocks_ns = (kind.family.number - 1) * kind.grain_ns
+        later = ((after_ns + blocks_ns, part + 1),) if blocks_ns else ()
+        chosen.append(((before_ns, part), (after_ns, limit), *later))
     chosen += _carried(kind, start_ns + shift)
     if kind.timeless:
         chosen += [
@@ -105,7 +108,8 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
         ]
     if kind.family.refills and kind.family.at_first is None:
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
-        chosen.append(((0, limit), (whole_ns, limit + 1)))
+        part_ns = (2 * (3 * limit // 4) + 1) * kind.high_ns // 2  # between two tokens
+        chosen.append(((0, limit), (whole_ns, limit + 1), (whole_ns + part_ns, limit)))
     once = (kind.whole_ns // 2, 1)
     if kind.block_ns and (free_ns := _backs(kind, start_ns + shift, (once,))):
         chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))

@@ -198,7 +198,7 @@ def test_a_family_that_is_not_in_the_list_is_not_named_as_another(name, simulate
             "a log that idle keys reset",
             "a window in whose last tenth nobody is admitted",
             "a log whose window wavers by 2 %",
-            "a bucket whose last quarter is slower",
+            "a bucket a quarter of which is slower",
             "a bucket in which 20 denials cost a token",
         ]
     ),

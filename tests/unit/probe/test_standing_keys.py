@@ -6,7 +6,7 @@ from math import isqrt
 
 import pytest
 from proving import simulated
-from proving.unlisted import UNKNOWN, grouped_log
+from proving.unlisted import UNKNOWN, grouped_log, uneven_bucket
 
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
@@ -78,7 +78,7 @@ def test_answers_that_take_as_long_as_the_window_leave_no_instant_just_before_it
         ("a log that forgets all once it was full", "sliding-log", 1),
         ("a log that forgets all once it was full", "first-hit-window", 1),
         ("a log that forgets all unless it was full", "sliding-log", 1),
-        ("a bucket whose last quarter is slower", "token-bucket", 1),
+        ("a bucket a quarter of which is slower", "token-bucket", 1),
         ("a bucket in which 20 denials cost a token", "token-bucket", 1),
         ("a window that each denial makes a little longer", "first-hit-window", 1),
         ("a log whose window wavers by 2 %", "sliding-log", 1),
@@ -95,6 +95,25 @@ def test_a_limiter_that_is_in_no_list_does_not_stand_them_as_its_neighbour(name,
 def test_requests_that_are_close_are_not_one_group(part, newest):
     limiter = grouped_log(5, S, apart_ns=S // part, newest=newest)
     assert _unexplained(limiter, _kind("sliding-log", 5, S))
+
+
+@pytest.mark.parametrize("limit", [4, 35])
+def test_tokens_come_back_as_quickly_amid_as_the_first_ones(limit):
+    """What is back at once is not told by the first token, nor by when all of them are."""
+    window_ns = S - S % limit
+    limiter = uneven_bucket(limit, window_ns, first=True)
+    kind = _kind("token-bucket", limit, 10 * window_ns // 7)
+    assert _unexplained(limiter, kind, closely(kind, BEGIN_NS, WIDTH_NS))
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_a_window_from_the_first_request_that_ends_at_a_tick_is_none_of_blocks(number):
+    """What is used in two blocks comes back at once."""
+    kind = _kind(f"blocks of 1/{number}", 12, S)
+    ticks = simulated.first_hit(12, S, BEGIN_NS, tick_ns=S // number)
+    assert _unexplained(ticks, kind, closely(kind, BEGIN_NS, WIDTH_NS))
+    alike = simulated.blocks(12, S, BEGIN_NS, number=number)
+    assert not _unexplained(alike, kind, closely(kind, BEGIN_NS, WIDTH_NS))
 
 
 @pytest.mark.parametrize("name", ["fixed-window", "fixed-window, a full one puts off the next"])

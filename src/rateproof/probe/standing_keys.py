@@ -96,11 +96,11 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     late = 1 if again or _full(kind, start_ns, (*denied, (late_ns, 1))) else more
     chosen: list[Steps] = [(*denied, (late_ns, late))]
     if again:  # it begins anew where it is not full, too
-        before_ns, after_ns, part = back_ns[0] - margin_ns, back_ns[1] + margin_ns, (limit + 1) // 2
+        before_ns, after_ns, half = back_ns[0] - margin_ns, back_ns[1] + margin_ns, (limit + 1) // 2
         # Of blocks all of one comes back, and none of the next.
         blocks_ns = (kind.family.number - 1) * kind.grain_ns
-        later = ((after_ns + blocks_ns, part + 1),) if blocks_ns else ()
-        chosen.append(((before_ns, part), (after_ns, limit), *later))
+        later = ((after_ns + blocks_ns, half + 1),) if blocks_ns else ()
+        chosen.append(((before_ns, half), (after_ns, limit), *later))
     chosen += _carried(kind, start_ns + shift)
     if kind.timeless:
         chosen += [

@@ -143,6 +143,21 @@ def test_an_edge_is_a_denial_and_an_admission_close_to_each_other():
     assert proof.edges == 1
 
 
+@pytest.mark.parametrize(("denied_ms", "edges"), [(500, 0), (530, 1)])
+def test_an_edge_of_blocks_is_told_within_one_of_them(denied_ms, edges):
+    """Answers of 50 ms are long beside blocks of 150: a denial and an admission further apart are of any."""
+    family, window_ns = OF["blocks of 1/4"], 600 * MS
+    kind = Kind(family, 5, window_ns, window_ns, [Box(5, window_ns, window_ns, BEGIN_NS, BEGIN_NS)])
+    asked = ((10, 5, 0), (denied_ms, 0, 1), (610, 1, 0))
+    key = [
+        Seen(BEGIN_NS + ms * MS, BEGIN_NS + (ms + 50) * MS, admitted, denied)
+        for ms, admitted, denied in asked
+    ]
+    proof = Confirmation((family, 5))
+    count_predictions(proof, kind, [key])
+    assert (proof.true, proof.edges) == (2, edges)
+
+
 def test_answers_that_are_alike_are_joined_and_no_others():
     history = _seen(*((10 * n, 1, 0) for n in range(40)), *((400 + 10 * n, 0, 1) for n in range(8)))
     joined = condensed(history, 8)
@@ -262,6 +277,14 @@ def test_a_window_that_is_known_better_than_answers_can_tell_is_named_by_no_rule
     assert kind.strained is strained
     clock = kind._replace(family=OF["fixed-window"])
     assert not clock.strained
+
+
+@pytest.mark.parametrize("name", ["token-bucket", "window that each admission pushes on"])
+def test_with_a_limit_of_one_what_is_a_log_is_strained_as_one(name):
+    """One name after the other would be given to a window that varies."""
+    kind = Kind(OF[name], 1, S, S + 4 * MS, [Box(1, S, S + 4 * MS)], interval_ns=5 * MS)
+    assert kind.strained
+    assert not kind._replace(limit=5).strained
 
 
 @pytest.mark.parametrize(("window_ns", "right"), [(30 * S, True), (31 * S, False)])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -106,8 +107,13 @@ def deletions(server):
 def test_a_server_goes_over_with_all_of_its_workers_and_says_so(start, store):
     server = start("native core, granian", "--workers", 2, "--policy", "5 per 1h")
     assert [server.status("a") for _ in range(6)] == [200] * 5 + [503]
-    shutil.rmtree(directory_of(store.removeprefix("shm://")))
-    os.kill(min(server.workers(2)), signal.SIGKILL)
+    directory, workers = directory_of(store.removeprefix("shm://")), server.workers(2)
+    deadline = time.monotonic() + 60
+    while not all(str(directory) in Path(f"/proc/{pid}/maps").read_text() for pid in workers):
+        assert time.monotonic() < deadline, "one of them has not opened it yet"
+        time.sleep(0.02)
+    shutil.rmtree(directory)
+    os.kill(min(workers), signal.SIGKILL)
     time.sleep(1)
     deadline = time.monotonic() + 60
     statuses, shown = [], set()

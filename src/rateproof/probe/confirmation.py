@@ -157,7 +157,7 @@ def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) 
 
 
 def _edge(kind: Kind, before: Seen, after: Seen) -> bool:
-    """Tell if a key was denied and then admitted again within little time, of two edges between one and the next."""
+    """Tell if a key was denied and then admitted again within little time, at most that between two edges."""
     widths_ns = sum(seen.received_ns - seen.sent_ns for seen in (before, after))
     closely_ns = min(kind.grain_ns // _CLOSELY + _WIDTHS * widths_ns, kind.grain_ns)
     back = not before.admitted and after.admitted > 0

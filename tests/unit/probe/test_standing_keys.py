@@ -99,7 +99,7 @@ def test_requests_that_are_close_are_not_one_group(part, newest):
 
 @pytest.mark.parametrize("limit", [4, 35])
 def test_tokens_come_back_as_quickly_amid_as_the_first_ones(limit):
-    """What is back at once is not told by the first token, nor by when all of them are."""
+    """Neither the first token tells that, nor when all of them are back."""
     window_ns = S - S % limit
     limiter = uneven_bucket(limit, window_ns, first=True)
     kind = _kind("token-bucket", limit, 10 * window_ns // 7)
@@ -108,7 +108,7 @@ def test_tokens_come_back_as_quickly_amid_as_the_first_ones(limit):
 
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_a_window_from_the_first_request_that_ends_at_a_tick_is_none_of_blocks(number):
-    """What is used in two blocks comes back at once."""
+    """All that is used in two blocks comes back at once."""
     kind = _kind(f"blocks of 1/{number}", 12, S)
     ticks = simulated.first_hit(12, S, BEGIN_NS, tick_ns=S // number)
     assert _unexplained(ticks, kind, closely(kind, BEGIN_NS, WIDTH_NS))

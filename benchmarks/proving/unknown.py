@@ -12,7 +12,7 @@ from typing import Any
 from proving.simulated import LIMITERS, Limiter
 from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
-from proving.unlisted import UNKNOWN, VARYING
+from proving.unlisted import UNKNOWN, VARYING, is_of_clock
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.course import Course, wanted
 from rateproof.probe.families import FAMILIES, LAST
@@ -144,14 +144,17 @@ def outcome(run: Run) -> bool:
     of = kind.limit if kind.family.refills else 1
     slack_ns = 2 * GRANULARITY_NS
     right = kind.low_ns - slack_ns <= window_ns // of <= kind.high_ns + slack_ns
-    if kind.limit == limit and proof.blocks_ns and (block_ns := _block_ns(run, kind)):
-        longest_ns = kind.high_ns + proof.blocks_ns
-        return block_ns <= proof.blocks_ns and kind.low_ns <= window_ns <= longest_ns
-    if kind.limit == limit and (varying := VARYING.get(run.name)) and proof.blocks_ns:
+    varies_ns = proof.varies_ns
+    if kind.limit == limit and kind.timeless and varies_ns and (block_ns := _block_ns(run, kind)):
+        longest_ns = kind.high_ns + varies_ns
+        return block_ns <= varies_ns and kind.low_ns <= window_ns <= longest_ns
+    if kind.limit == limit and (varying := VARYING.get(run.name)) and varies_ns != 0:
+        varies_ns = varies_ns or window_ns  # the name says that it is not known
         shortest_ns, longest_ns = (int(part * window_ns) for part in varying)
-        low_ns, high_ns = kind.low_ns - proof.blocks_ns, kind.high_ns + proof.blocks_ns
-        varies = longest_ns - shortest_ns <= proof.blocks_ns
-        return varies and low_ns <= shortest_ns <= longest_ns <= high_ns
+        low_ns, high_ns = kind.low_ns - varies_ns, kind.high_ns + varies_ns
+        varies = longest_ns - shortest_ns <= varies_ns
+        clock = is_of_clock(run.name, run.phase_ns)
+        return kind.on_clock is clock and varies and low_ns <= shortest_ns <= longest_ns <= high_ns
     if kind.limit == limit and right and (unmet := _WIDER.get(run.name)):
         return kind.family.name == "sliding-log" and unmet(
             run, reach_of(run.course.keys, window_ns)

@@ -22,8 +22,12 @@ __all__ = [
     "VARYING",
     "bucket_and_window",
     "grouped_log",
+    "is_of_clock",
+    "late_window",
     "rounded_up",
 ]
+
+_WAVERING = "a window that wavers by 1 %"
 
 
 @of_each_key
@@ -192,8 +196,29 @@ def _until(limit: int, end_ns: Callable[[int], int]) -> Admits:
     return admits
 
 
+def is_of_clock(name: str, phase_ns: int) -> bool:
+    """True if it is a window that wavers, and at this phase of a clock."""
+    return name == _WAVERING and phase_ns % 2 == 1
+
+
+def late_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: float) -> Limiter:
+    """N in each window of a clock, which begins late, each by another time, by so much at most."""
+
+    def end_ns(now_ns: int) -> int:
+        window = (now_ns - phase_ns) // window_ns
+        return next(each for each in (begins_ns(window), begins_ns(window + 1)) if each > now_ns)
+
+    def begins_ns(window: int) -> int:
+        late = random.Random(f"{phase_ns} {window}").random() * percent / 100
+        return phase_ns + int((window + late) * window_ns)
+
+    return _until(limit, end_ns)
+
+
 def wavering_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: int) -> Limiter:
-    """N from the first request on, in a window that is another each time, by so much at most."""
+    """N in a window that is another each time, by so much at most: from the first request on, or of a clock."""
+    if is_of_clock(_WAVERING, phase_ns):
+        return late_window(limit, window_ns, phase_ns, percent=2 * percent)
     rng = random.Random(phase_ns)
 
     return _until(
@@ -357,7 +382,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
     ),
     "a log whose window wavers by 2 %": lambda *of: wavering_log(*of, percent=2),
     "a log whose window wavers by 1 %": lambda *of: wavering_log(*of, percent=1),
-    "a window that wavers by 1 %": lambda *of: wavering_window(*of, percent=1),
+    _WAVERING: lambda *of: wavering_window(*of, percent=1),
     "a window that each denial makes a thousandth longer": lambda limit, window_ns, _: lengthened(
         limit, window_ns, window_ns // 1000
     ),
@@ -376,7 +401,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
 VARYING = {
     "a log whose window wavers by 1 %": (0.99, 1.01),
     "a log whose window wavers by 2 %": (0.98, 1.02),
-    "a window that wavers by 1 %": (0.99, 1.01),
+    _WAVERING: (0.99, 1.01),
     "a window that each denial makes a thousandth longer": (1, 1.03),
 }
 """The shortest and the longest of their windows, by no more denials than a key gets."""

@@ -10,7 +10,7 @@ Read in this order:
     inference      what is still possible: boxes of parameters, refuted and halved
     refutation     rounds on what is left; plan: the schedules that tell most about it
     confirming     rounds of predictions; predicting and standing_keys: their keys
-    confirmation   the proof of a name; block_length: what would look the same
+    confirmation   the proof of a name; variation: what would look the same
     last_look      families that are looked at only where nothing else explains everything;
                    followed: keys that are asked as their answers come
     identity       what is in the limiter's key

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 
 from rateproof.policy.sliding_log import SLIDING_LOG
-from rateproof.probe.block_length import LONGEST, longest_blocks
 from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.seen import Box, History, Seen
+from rateproof.probe.variation import LONGEST, unseen_variation
 from rateproof.units import SECOND_NS
 
 PREDICTIONS = 12
@@ -25,7 +25,7 @@ _CLOSELY, _WIDTHS = 8, 4  # parts of the time between two edges, and answers, th
 _FINE = 8  # parts of a window: blocks need not be told closer
 _SLOWLY = 16  # answers in which a token comes back
 _LONGER, _SHORT_NS = 2, 3 * SECOND_NS  # times the shortest window that is left; none takes long
-_HALF = 2  # of a window: a name with longer blocks says too little
+_HALF = 2  # of a window: a name that may vary by more says too little
 BOXES = 4
 """Of a kind: so many stand for all of it."""
 
@@ -44,8 +44,8 @@ class Confirmation:
         edges: how often it was foretold closely when a key comes back.
         closely: keys were asked just before and after they come back, denied in between or not.
         measured: rounds in which it was asked when a key comes back.
-        blocks_ns: blocks, so long or shorter, would look the same; None: nothing is known of them.
-        coarse: they are so long that it is worth while to look closer.
+        varies_ns: times that vary by so much or less would look the same; None: nothing is known of them.
+        coarse: it is so much that it is worth while to look closer.
         slow: tokens come back so slowly that it can be foretold when one does.
     """
 
@@ -58,7 +58,7 @@ class Confirmation:
     edges: int = 0
     closely: bool = False
     measured: int = 0
-    blocks_ns: int | None = 0
+    varies_ns: int | None = 0
     coarse: bool = False
     slow: bool = False
 
@@ -89,7 +89,8 @@ class Confirmation:
         # Blocks of another number come back near the same edges, now and then; what has no ticks, near theirs.
         if self.coarse or family.number > 1 or family.other == "tick":
             needed = EDGES_OF_LOG
-        return max(self.blocks_ns is None, needed - self.edges)
+        # That edges of a clock vary by an unknown time is part of the name.
+        return max(self.varies_ns is None and not family.other, needed - self.edges)
 
 
 def guessed(kinds: Sequence[Kind]) -> Kind:
@@ -127,16 +128,18 @@ def count_excluded(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
     proof.slow = kind.family.refills and kind.grain_ns > _SLOWLY * kind.interval_ns
+    if not kind.timeless and not kind.on_clock:
+        return
+    varies_ns, most_ns = unseen_variation(kind, keys), kind.grain_ns // _HALF
     if kind.timeless:
-        longest_ns = longest_blocks(kind.limit, keys)
-        proof.coarse = longest_ns is None or longest_ns > kind.high_ns // _FINE
+        proof.coarse = varies_ns is None or varies_ns > kind.high_ns // _FINE
         most_ns = kind.high_ns // LONGEST
-        if longest_ns and proof.edges >= _MOST_EDGES:  # more of them tell little
-            if kind.family.record is SLIDING_LOG:  # longer ones are families
-                longest_ns = min(longest_ns, most_ns)
+        if varies_ns and proof.edges >= _MOST_EDGES:  # more of them tell little
+            if kind.family.record is SLIDING_LOG:  # longer blocks are families
+                varies_ns = min(varies_ns, most_ns)
             most_ns = kind.high_ns // _HALF
-        enough = longest_ns is not None and longest_ns <= most_ns
-        proof.blocks_ns = longest_ns if enough else None
+    enough = varies_ns is not None and varies_ns <= most_ns
+    proof.varies_ns = varies_ns if enough else None
 
 
 def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:

@@ -170,7 +170,7 @@ class Confirming:
         ):
             return 0, closest  # nothing could be foretold closely
         if edges or not proof.closely:
-            if proof.blocks_ns is None:  # those before were not close, or at one phase
+            if proof.varies_ns is None:  # those before were not close, or at one phase
                 edges = max(edges, edges_needed(kind, width_ns, self._course.keys))
             if not proof.closely:
                 closest = closely(kind, start_ns, width_ns)

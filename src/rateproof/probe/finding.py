@@ -67,15 +67,17 @@ class Finding:
         return [family.name for family in proof.alike] if self.named and proof else []
 
     @property
-    def blocks_ns(self) -> int:
-        """Blocks of a clock, so long or shorter, would have answered as the log that is named; 0 for no log."""
-        return (self.named and self.course.proof and self.course.proof.blocks_ns) or 0
+    def varies_ns(self) -> int | None:
+        """By so much or less the times of what is named may vary unseen; None: by how much is not known; 0: it was not looked for."""
+        return self.course.proof.varies_ns if self.named and self.course.proof else 0
 
     @property
     def reach(self) -> Reach:
         """The reach: what was tried, of one key and of all within the least window that is possible."""
-        window_ns = min((kind.least_ns for kind in self.kinds[:1]), default=0)
-        return reach_of(self.course.keys, window_ns)
+        kind, keys = next(iter(self.kinds), None), self.course.keys
+        return (
+            reach_of(keys, kind.least_ns, kind.limit, kind.grain_ns) if kind else reach_of(keys, 0)
+        )
 
     @property
     def shared(self) -> bool:

@@ -165,10 +165,16 @@ class Kind(NamedTuple):
         return self.family.plain and not self.family.other and not self.family.refills
 
     @property
-    def clockwise(self) -> bool:
-        """True if all comes back at once, at an instant of a clock that all keys share."""
+    def on_clock(self) -> bool:
+        """True if what comes back does so at instants of a clock that all keys share, not one by one."""
         one_tick = self.family.other == "tick" and self.whole_ns == SECOND_NS
-        return self.at_once and (self.family.other == "phase" or one_tick)
+        whole = self.at_once or self.family.number > 1
+        return whole and (self.family.other == "phase" or one_tick)
+
+    @property
+    def clockwise(self) -> bool:
+        """True if all comes back at once, at an instant of such a clock."""
+        return self.at_once and self.on_clock
 
     @property
     def strained(self) -> bool:

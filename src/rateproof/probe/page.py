@@ -184,6 +184,8 @@ def _tried(finding: Finding) -> Iterator[str]:
         f"to {reach.requests} requests and {counted(reach.denied, 'denial')} of a key, "
         f"in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
     )
+    if not finding.kinds[0].family.refills:
+        yield f"when a full key is back: up to {counted(reach.returns, 'time')} in a row"
     yield f"a second quota behind it: {second_quota(finding)}"
     if not finding.course.shared:
         within_s = finding.kinds[0].least_ns / SECOND_NS
@@ -287,14 +289,28 @@ def _alike(finding: Finding) -> Iterator[str]:
         name for name in finding.alike if name not in {each.family.name for each in finding.kinds}
     ]:
         yield f"as closely as answers tell: {', '.join(others)}"
-    if longest_ns := finding.blocks_ns:
-        blocks = "blocks" if finding.kinds[0].family.record is SLIDING_LOG else "ticks of a clock"
-        longest = _rounded_up(longest_ns)
-        yield f"{blocks} of {longest} or less of a window that is longer by up to as much"
-        yield f"a window that varies by up to {longest}, by chance or with what was denied"
+    if finding.named:
+        yield from _varying(finding.named, finding.varies_ns)
     for kind in finding.kinds[:1]:
         if kind.family.alike and not finding.delaying:
             yield kind.family.alike
+
+
+def _varying(kind: Kind, varies_ns: int | None) -> Iterator[str]:
+    """Say what may vary, and by how much."""
+    if kind.on_clock:
+        windows = "windows" if kind.at_once else "blocks"
+        late = (
+            f"up to {_rounded_up(varies_ns)} late"
+            if varies_ns
+            else "late, it is not known how much"
+        )
+        yield f"{windows} of a clock that begin {late}, each by another time"
+    elif varies_ns:
+        blocks = "blocks" if kind.family.record is SLIDING_LOG else "ticks of a clock"
+        most = _rounded_up(varies_ns)
+        yield f"{blocks} of {most} or less of a window that is longer by up to as much"
+        yield f"a window that varies by up to {most}, by chance or with what was denied"
 
 
 def _claims(finding: Finding) -> Iterator[str]:

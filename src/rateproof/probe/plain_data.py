@@ -36,7 +36,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
             for family, keys in (course.proof.excluded if course.proof else {}).items()
         },
         "same_as_far_as_seen": finding.alike,
-        "blocks_up_to_ns": finding.blocks_ns,
+        "varies_up_to_ns": finding.varies_ns,
         "reach": finding.reach._asdict(),
         "second_quota": second_quota(finding),
         "would_tell": would_tell(finding),

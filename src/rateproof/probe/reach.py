@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from rateproof.probe.seen import History
 
+_CLOSE = 10  # parts of the time between two instants at which something comes back
+
 
 class Reach(NamedTuple):
     """The reach of a probe.
@@ -19,6 +21,7 @@ class Reach(NamedTuple):
         admitted_ns: in how long they were.
         together: the most admissions of all keys within some window.
         keys: the most that were asked side by side.
+        returns: how many times in a row one key was full and seen to come back in time.
     """
 
     requests: int
@@ -29,10 +32,21 @@ class Reach(NamedTuple):
     admitted_ns: int
     together: int
     keys: int
+    returns: int
 
 
-def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
-    """The reach of its keys, and of all of them together within a window."""
+def reach_of(
+    keys: Sequence[History], window_ns: int, limit: int = 1, grain_ns: int | None = None
+) -> Reach:
+    """The reach of a probe.
+
+    Args:
+        keys: what was seen of them.
+        window_ns: that in which the admissions of all of them together are counted.
+        limit: the admissions after which a key is full.
+        grain_ns: the time between two instants at which something comes back; else the window.
+    """
+    close_ns = (window_ns if grain_ns is None else grain_ns) // _CLOSE
     seen = [key for key in keys if key]
     admitted, shortest_ns = max(map(_admitted, seen), default=(0, 0))
     return Reach(
@@ -46,6 +60,7 @@ def reach_of(keys: Sequence[History], window_ns: int) -> Reach:
         -shortest_ns,
         _together(seen, window_ns),
         _side_by_side(seen),
+        max((_returns(key, limit, close_ns) for key in seen), default=0),
     )
 
 
@@ -54,6 +69,18 @@ def _admitted(key: History) -> tuple[int, int]:
     let = [each for each in key if each.admitted]
     took_ns = let[-1].received_ns - let[0].sent_ns if let else 0
     return sum(each.admitted for each in let), -took_ns
+
+
+def _returns(key: History, limit: int, close_ns: int) -> int:
+    """Count the most times in a row that it was full, denied, and admitted so soon after that."""
+    most = row = admitted = 0
+    for before, after in pairwise(key):
+        admitted += before.admitted
+        if admitted >= limit and before.denied and after.admitted:
+            close = after.received_ns - before.sent_ns <= close_ns
+            row, admitted = (row + 1) * close, 0
+            most = max(most, row)
+    return most
 
 
 def _together(keys: Sequence[History], window_ns: int) -> int:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
 
-from rateproof.probe.block_length import LONGEST, missing_gaps
 from rateproof.probe.family import admissions
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
 from rateproof.probe.seen import History, Steps
+from rateproof.probe.variation import missing_gaps
 from rateproof.units import SECOND_NS
 
 BUSY = 3
@@ -232,7 +232,7 @@ def edges_needed(kind: Kind, width_ns: int, keys: Sequence[History]) -> int:
         return 0
     apart_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + width_ns
     gap_ns = apart_ns // _between(kind, apart_ns, width_ns) + 2 * width_ns
-    return missing_gaps(kind.limit, keys, gap_ns, kind.high_ns // LONGEST)
+    return missing_gaps(kind, keys, gap_ns)
 
 
 def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:

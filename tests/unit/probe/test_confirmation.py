@@ -6,7 +6,6 @@ import pytest
 from proving import unknown
 from proving.simulated import LIMITERS
 
-from rateproof.probe.block_length import longest_blocks, missing_gaps
 from rateproof.probe.confirmation import (
     EDGES,
     EDGES_OF_LOG,
@@ -23,12 +22,14 @@ from rateproof.probe.family import explains
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen, condensed
 from rateproof.probe.standing_keys import always
+from rateproof.probe.variation import missing_gaps, unseen_variation
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
 OF = {family.name: family for family in FAMILIES}
 LOG, FIRST_HIT = OF["sliding-log"], OF["first-hit-window"]
 KIND = Kind(LOG, 5, S, S, [Box(5, S, S)])
+CLOCK = Kind(OF["fixed-window"], 5, S, S, [Box(5, S, S)])
 
 
 def _seen(*rows):
@@ -201,15 +202,15 @@ def _filled(at_ms, denied_ms, back_ms, width_ms=1):
 
 def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_blocks():
     same = [_filled(137 * number, 990, 1000) for number in range(4)]
-    assert longest_blocks(5, same[:1]) is None
-    longest = [longest_blocks(5, same[:keys]) for keys in (2, 3, 4)]
+    assert unseen_variation(KIND, same[:1]) is None
+    longest = [unseen_variation(KIND, same[:keys]) for keys in (2, 3, 4)]
     assert longest == [1200 * MS, 120 * MS, pytest.approx(55.7 * MS, rel=0.01)]
 
 
 @pytest.mark.parametrize(("keys", "missing"), [(1, 3), (2, 2), (3, 1), (4, 0)])
 def test_gaps_that_were_seen_are_not_looked_for_again(keys, missing):
     same = [_filled(137 * number, 990, 1000) for number in range(keys)]
-    assert missing_gaps(5, same, 12 * MS, 60 * MS) == missing
+    assert missing_gaps(KIND._replace(high_ns=240 * MS), same, 12 * MS) == missing
 
 
 @pytest.mark.parametrize(
@@ -222,22 +223,22 @@ def test_gaps_that_were_seen_are_not_looked_for_again(keys, missing):
 )
 def test_a_key_that_says_nothing_of_blocks_is_left_out(key):
     same = [_filled(137 * number, 990, 1000) for number in (0, 3)]
-    assert longest_blocks(5, [*same, key]) == longest_blocks(5, same)
+    assert unseen_variation(KIND, [*same, key]) == unseen_variation(KIND, same)
 
 
 def test_blocks_that_begin_with_a_keys_first_request_are_not_excluded_by_keys_filled_by_it():
     """Each of those comes back at the end of a block."""
     first = [_filled(137 * number, 990, 1000)[1:] for number in range(4)]
-    assert longest_blocks(5, first) is None
+    assert unseen_variation(KIND, first) is None
     later = [_filled(137 * number, 990, 1000) for number in range(1, 3)]
-    assert longest_blocks(5, [*first, *later]) == 120 * MS
+    assert unseen_variation(KIND, [*first, *later]) == 120 * MS
 
 
 def test_with_a_limit_of_1_a_key_is_filled_by_its_second_request():
     """The first, which no longer counts, is as many as the limit, too."""
     keys = [_filled(137 * number, 990, 1000) for number in range(4)]
     ones = [[seen._replace(admitted=min(1, seen.admitted)) for seen in key] for key in keys]
-    assert longest_blocks(1, ones) == longest_blocks(5, keys)
+    assert unseen_variation(KIND._replace(limit=1), ones) == unseen_variation(KIND, keys)
 
 
 def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times():
@@ -251,8 +252,74 @@ def test_blocks_that_are_excluded_fit_as_well_as_a_log_once_in_a_hundred_times()
         keys = [
             _filled(301 * number, early, early + gap, width_ms=0) for number in range(len(backs))
         ]
-        fooled += fits and longest_blocks(5, keys) < 100 * MS
+        fooled += fits and unseen_variation(KIND, keys) < 100 * MS
     assert 0 < fooled <= 0.015 * 4000
+
+
+def _across(edge_ms, before_ms, after_ms, rows=((5, 1), (5, 0))):
+    """A key that is asked before and after an edge of a clock."""
+    times = edge_ms - before_ms, edge_ms + after_ms
+    return [
+        Seen(BEGIN_NS + int(ms * MS), BEGIN_NS + int(ms * MS), admitted, denied)
+        for ms, (admitted, denied) in zip(times, rows, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "counts"),
+    [
+        (_across(3000, 5, 5), True),
+        (_across(3000, 5, 5, ((3, 0), (3, 0))), True),  # more than one window has
+        (_across(3000, 5, 5, ((3, 0), (2, 0))), False),
+        (_across(3000, 5, 5, ((5, 0), (0, 1))), False),  # never back
+        (_across(2000, 5, 4), False),  # an edge that was seen
+    ],
+)
+def test_edges_of_a_clock_but_for_two_tell_how_late_they_may_be(key, counts):
+    """Phase and period are fitted to the closest two; each other one falls into 10 ms by chance."""
+    edges = [_across(number * S // MS, 5, 5) for number in range(3)]
+    assert unseen_variation(CLOCK, edges[:2]) is None
+    assert unseen_variation(CLOCK, edges) == 1000 * MS
+    assert unseen_variation(CLOCK, [*edges, key]) == (100 if counts else 1000) * MS
+
+
+def test_where_a_full_window_puts_off_the_next_only_full_ones_tell():
+    """A key that was not full comes back earlier: both are one edge."""
+    put_off = CLOCK._replace(family=OF["fixed-window, a full one puts off the next"])
+    edges = [_across(number * S // MS, 5, 5) for number in range(3)]
+    half = _across(2900, 5, 5, ((3, 0), (3, 0)))
+    assert unseen_variation(put_off, [*edges, half]) == unseen_variation(put_off, edges)
+
+
+def test_edges_that_are_late_by_more_than_is_said_fit_a_clock_once_in_a_hundred_times():
+    """Each by another time, up to 100 ms: the first and the last say where to look for the others."""
+    rng, fooled = random.Random(2), 0
+    for _ in range(4000):
+        lates = [rng.uniform(0, 100) for _ in range(rng.randrange(3, 9))]
+        keys, fits = [], True
+        for number, late in enumerate(lates):
+            share, gap = number / (len(lates) - 1), rng.uniform(5, 60)
+            if share in {0, 1}:
+                gap = 5
+            foretold = (1 - share) * lates[0] + share * lates[-1]
+            early = foretold - rng.uniform(0, gap)
+            fits &= early <= late < early + gap
+            keys.append(_across(1000 * number + early, 0, gap))
+        fooled += fits and (unseen_variation(CLOCK, keys) or S) < 100 * MS
+    assert 0 < fooled <= 0.01 * 4000
+
+
+@pytest.mark.parametrize(("wide", "varies_ns"), [(5, 100 * MS), (30, 600 * MS), (None, None)])
+def test_a_fixed_window_is_named_with_how_late_it_may_begin_or_that_it_is_not_known(
+    wide, varies_ns
+):
+    keys = [_across(number * S // MS, wide, wide) for number in range(4)] if wide else []
+    proof = Confirmation(
+        (CLOCK.family, 5), PREDICTIONS, stood=True, closely=True, edges=EDGES_OF_LOG
+    )
+    count_excluded(proof, Hypotheses(Recovery(5, 0, 0, 1, 2), 2, ()), CLOCK, keys)
+    assert proof.done
+    assert proof.varies_ns == (varies_ns if wide == 5 else None)
 
 
 @pytest.mark.parametrize("family", [LOG, FIRST_HIT])
@@ -265,7 +332,7 @@ def test_no_name_is_said_before_blocks_were_looked_for(family):
     proof.edges = 0
     count_excluded(proof, left, kind, [_filled(137 * number, 990, 1000) for number in range(4)])
     assert proof.done
-    assert proof.blocks_ns == pytest.approx(55.7 * MS, rel=0.01)
+    assert proof.varies_ns == pytest.approx(55.7 * MS, rel=0.01)
 
 
 @pytest.mark.parametrize(("known_ns", "strained"), [(4 * MS, True), (6 * MS, False)])
@@ -297,10 +364,10 @@ def test_a_counter_of_one_is_rightly_named_blocks_of_half_that_answer_as_it_does
     assert _outcome(name, window_ns, kind, phase_ns=phase_ns) is right
 
 
-def _outcome(name, window_ns, kind, *, phase_ns=0, blocks_ns=0):
+def _outcome(name, window_ns, kind, *, phase_ns=0, varies_ns=0):
     """The judgement on a name for a limiter that is not in the list."""
     limiter = LIMITERS[name](kind.limit, window_ns, phase_ns)
-    course = Course(proof=Confirmation((kind.family, kind.limit), blocks_ns=blocks_ns))
+    course = Course(proof=Confirmation((kind.family, kind.limit), varies_ns=varies_ns))
     drawn = {"known": False, "limiter": limiter, "phase_ns": phase_ns, "course": course}
     return unknown.outcome(
         unknown.Run(0, name, kind.limit, window_ns, **drawn, named=kind, requests=100, took_ns=S)
@@ -316,11 +383,11 @@ def test_blocks_of_half_with_a_limit_of_one_are_rightly_named_a_counter_of_half_
     assert _outcome("blocks of 1/2", window_ns, kind) is right
 
 
-@pytest.mark.parametrize(("blocks_ns", "right"), [(3 * S, True), (S // 2, False)])
+@pytest.mark.parametrize(("varies_ns", "right"), [(3 * S, True), (S // 2, False)])
 def test_a_clock_in_whole_seconds_is_rightly_named_where_the_name_includes_such_ticks(
-    blocks_ns, right
+    varies_ns, right
 ):
     low_ns, high_ns = 59_800 * MS, 59_980 * MS
     kind = Kind(FIRST_HIT, 3, low_ns, high_ns, (Box(3, low_ns, high_ns),))
     name = "first-hit-window, its clock in whole seconds"
-    assert _outcome(name, 60 * S, kind, blocks_ns=blocks_ns) is right
+    assert _outcome(name, 60 * S, kind, varies_ns=varies_ns) is right

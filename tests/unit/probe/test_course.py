@@ -5,7 +5,7 @@ import random
 import pytest
 from proving import unknown
 from proving.simulated import LIMITERS, fixed_window, greater_counter
-from proving.unlisted import bucket_and_window, leaky
+from proving.unlisted import bucket_and_window, late_window, leaky
 
 from rateproof.probe import investigation
 from rateproof.probe.budget import Budget, needed
@@ -140,8 +140,8 @@ def test_blocks_of_a_tenth_are_part_of_the_name_of_a_log_or_forbid_it(simulated)
         limiter = simulated.blocks(limit, window_ns, 7777777 * seed, number=number)
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
         if kind := named_kind(course):
-            assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.blocks_ns
-            assert course.proof.blocks_ns >= window_ns // number
+            assert kind.low_ns <= window_ns <= kind.high_ns + course.proof.varies_ns
+            assert course.proof.varies_ns >= window_ns // number
             blocks.append(number)
     assert 100 in blocks
 
@@ -162,9 +162,22 @@ def test_ticks_at_which_a_window_ends_are_part_of_its_name_or_forbid_it(simulate
         course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
         if kind := named_kind(course):
             assert kind.family.name == "first-hit-window"
-            assert course.proof.blocks_ns >= tick_ns
+            assert course.proof.varies_ns >= tick_ns
             ticks.append(number)
     assert 80 in ticks
+
+
+@pytest.mark.slow
+def test_how_late_the_windows_of_a_clock_begin_is_part_of_its_name(simulated):
+    """Unless it is said that it is not known."""
+    said = []
+    for percent, seed in ((1, 1), (2, 2)):
+        limiter = late_window(5, S, 7777777 * seed, percent=percent)
+        course, _ = _course(simulated, limiter, seed, begin_ns=BEGIN_NS + 123456789 * seed)
+        if named_kind(course) and course.proof.varies_ns is not None:
+            assert course.proof.varies_ns >= percent * S // 100
+            said.append(percent)
+    assert said
 
 
 @pytest.mark.slow

@@ -213,7 +213,7 @@ def test_a_window_that_is_not_known_closely_is_said_to_be_why_nothing_is_named()
     [
         ({"true": 11}, "but too few predictions could be made"),
         ({"excluded": {FAMILIES[1]: 2}}, f"but too few keys speak against {FAMILIES[1].name}"),
-        ({"blocks_ns": None}, "but too few keys were asked just before and after they come back"),
+        ({"varies_ns": None}, "but too few keys were asked just before and after they come back"),
     ],
 )
 def test_what_a_name_lacks_still_is_said(lacking, words):
@@ -230,12 +230,41 @@ def test_a_second_quota_was_looked_for_as_far_as_one_key_was_filled_anew():
 
 
 def test_blocks_that_would_look_the_same_as_a_log_are_part_of_its_name():
-    found = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789)
+    found = confirmed(finding(Hello(200)), 5, varies_ns=123_456_789)
     assert "not told apart blocks of 130 ms or less" in describe(found)
     assert "a window that varies by up to 130 ms" in describe(found)
-    assert to_json(found)["blocks_up_to_ns"] == 123_456_789
-    silent = confirmed(finding(Hello(200)), 5, blocks_ns=123_456_789, true=0)
+    assert to_json(found)["varies_up_to_ns"] == 123_456_789
+    silent = confirmed(finding(Hello(200)), 5, varies_ns=123_456_789, true=0)
     assert "130 ms or less" not in describe(silent)
+
+
+@pytest.mark.parametrize(
+    ("varies_ns", "late"),
+    [(123_456_789, "up to 130 ms late"), (None, "late, it is not known how much")],
+)
+@pytest.mark.parametrize(
+    ("family", "begin"), [("fixed-window", "windows"), ("blocks of 1/3", "blocks")]
+)
+def test_edges_of_a_clock_that_would_look_the_same_are_part_of_its_name(
+    family, begin, varies_ns, late
+):
+    families = [each for each in FAMILIES if each.name == family]
+    found = confirmed(finding(Hello(200)), 5, families, varies_ns=varies_ns, edges=4)
+    assert f"{begin} of a clock that begin {late}, each by another time" in describe(found)
+    assert to_json(found)["varies_up_to_ns"] == varies_ns
+    assert "of a clock that begin" not in describe(confirmed(found, 5, families, true=0))
+
+
+def test_how_often_in_a_row_a_full_key_came_back_in_time_is_part_of_what_was_tried():
+    found = confirmed(finding(Hello(200)), 5)
+    rows = (0, 5, 0), (4.9, 0, 1), (5.1, 5, 0), (10, 0, 1), (10.2, 5, 0)
+    found.course.keys.append(
+        [Seen(int(at * SECOND_NS), int(at * SECOND_NS) + 1, *row) for at, *row in rows]
+    )
+    assert "when a full key is back: up to 2 times in a row" in describe(found)
+    assert to_json(found)["reach"]["returns"] == 2
+    bucket = [family for family in FAMILIES if family.name == "token-bucket"]
+    assert "a full key is back" not in describe(confirmed(found, 5, bucket))
 
 
 def test_a_family_that_few_keys_refute_and_none_could_is_as_close_as_answers_tell():

@@ -185,7 +185,7 @@ def _tried(finding: Finding) -> Iterator[str]:
         f"in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
     )
     if not finding.kinds[0].family.refills:
-        yield f"when a full key is back: up to {counted(reach.returns, 'time')} in a row"
+        yield f"when a full key is back: {counted(reach.returns, 'time')} in a row"
     yield f"a second quota behind it: {second_quota(finding)}"
     if not finding.course.shared:
         within_s = finding.kinds[0].least_ns / SECOND_NS

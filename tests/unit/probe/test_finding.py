@@ -261,7 +261,7 @@ def test_how_often_in_a_row_a_full_key_came_back_in_time_is_part_of_what_was_tri
     found.course.keys.append(
         [Seen(int(at * SECOND_NS), int(at * SECOND_NS) + 1, *row) for at, *row in rows]
     )
-    assert "when a full key is back: up to 2 times in a row" in describe(found)
+    assert "when a full key is back: 2 times in a row" in describe(found)
     assert to_json(found)["reach"]["returns"] == 2
     bucket = [family for family in FAMILIES if family.name == "token-bucket"]
     assert "a full key is back" not in describe(confirmed(found, 5, bucket))

@@ -19,7 +19,7 @@ from rateproof.probe.predicting import schedules_for
 from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Steps, volleys
 from rateproof.probe.several import Key
-from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring
+from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring, refilled
 from rateproof.units import SECOND_NS
 
 _THOROUGH = 3  # looks at what is left beside a candidate
@@ -123,8 +123,9 @@ class Confirming:
         if joined:
             row = closest.pop()
             from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
-            again = (step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
-            missing = [(0, (*row, *again)), *(each for each in missing if each[0])]
+            again = tuple(step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
+            goes_on = refilled(kind, start_ns, row, again, width_ns)
+            missing = [(0, goes_on), *(each for each in missing if each[0])]
         elif busy and sure and later and (closest or proof.closely):
             missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]

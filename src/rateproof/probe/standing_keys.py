@@ -49,6 +49,19 @@ def _busy(limit: int, window_ns: int) -> Steps:
     return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, fillings)))
 
 
+def refilled(kind: Kind, start_ns: int, first: Steps, later: Steps, width_ns: int) -> Steps:
+    """A key that goes on being asked for more than all; of a clock, just after each edge, and for one before it."""
+    margin_ns, steps = _margin(kind, FINELY) + width_ns, first
+    for _, count in later:
+        at_ns = steps[-1][0]
+        back_ns = _backs(kind, start_ns + at_ns) if kind.clockwise else None
+        if back_ns is None or back_ns[0] <= margin_ns:
+            return *first, *later
+        early_ns, late_ns = at_ns + back_ns[0] - margin_ns, at_ns + back_ns[1] + margin_ns
+        steps = *steps, (early_ns, 1), (late_ns, count)
+    return steps
+
+
 def _late(limit: int, window_ns: int) -> Steps:
     """One alone, and all in two parts when it no longer counts: what the first began may go on, or the parts be one."""
     part, at_ns = (limit + 1) // 2, 29 * window_ns // 20

@@ -12,7 +12,7 @@ from rateproof.probe.families import FAMILIES
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import Box, volleys, widened
-from rateproof.probe.standing_keys import across, always, closely, measuring
+from rateproof.probe.standing_keys import across, always, closely, measuring, refilled
 from rateproof.simulate.behaviours.schedule import Schedule
 
 MS, S = 1_000_000, 1_000_000_000
@@ -230,3 +230,17 @@ def test_of_a_counter_the_rest_of_one_is_asked_early_and_late_in_the_next_window
     assert [[count for _, count in steps] for steps in begun] == [[1, 9, 1, 1]]
     (steps,) = begun
     assert [at_ns / S % 1 for at_ns, _ in steps] == pytest.approx([0.75, 0.125, 0.25, 0.75])
+
+
+def test_a_busy_key_of_a_clock_is_filled_just_after_each_edge_and_denied_just_before():
+    """As often as one of another rule, whose times are left alone."""
+    first, later = ((0, 10), (S // 4, 1)), ((7 * S // 6, 11), (14 * S // 6, 11))
+    kind = Kind(OF["fixed-window"], 10, S, S, [Box(10, S, S, BEGIN_NS + S // 2, BEGIN_NS + S // 2)])
+    *begun, (one, _), (all_, more), (two, _), (again, _) = refilled(
+        kind, BEGIN_NS, first, later, WIDTH_NS
+    )
+    assert (tuple(begun), more) == (first, 11)
+    assert one < S // 2 < all_ < two < 3 * S // 2 < again
+    assert again - two == all_ - one < S // 5
+    log = kind._replace(family=OF["sliding-log"])
+    assert refilled(log, BEGIN_NS, first, later, WIDTH_NS) == (*first, *later)

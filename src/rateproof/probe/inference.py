@@ -166,15 +166,15 @@ class Kind(NamedTuple):
 
     @property
     def on_clock(self) -> bool:
-        """True if what comes back does so at instants of a clock that all keys share, not one by one."""
+        """True if what comes back does so at instants of a clock, not one by one."""
         one_tick = self.family.other == "tick" and self.whole_ns == SECOND_NS
         whole = self.at_once or self.family.number > 1
-        return whole and (self.family.other == "phase" or one_tick)
+        return whole and (self.family.other in {"phase", "own phase"} or one_tick)
 
     @property
     def clockwise(self) -> bool:
-        """True if all comes back at once, at an instant of such a clock."""
-        return self.at_once and self.on_clock
+        """True if all comes back at once, at an instant of a clock that all keys share."""
+        return self.at_once and self.on_clock and self.family.other != "own phase"
 
     @property
     def strained(self) -> bool:

@@ -17,7 +17,7 @@ from rateproof.probe.confirmation import (
     guessed,
 )
 from rateproof.probe.course import Course
-from rateproof.probe.families import FAMILIES
+from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.family import explains
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen, condensed
@@ -281,6 +281,14 @@ def test_edges_of_a_clock_but_for_two_tell_how_late_they_may_be(key, counts):
     assert unseen_variation(CLOCK, edges[:2]) is None
     assert unseen_variation(CLOCK, edges) == 1000 * MS
     assert unseen_variation(CLOCK, [*edges, key]) == (100 if counts else 1000) * MS
+
+
+def test_where_each_key_has_a_phase_of_its_own_it_is_not_known_how_late_edges_are():
+    """A clock that all keys share, and that is late, looks like such phases."""
+    own = CLOCK._replace(family=next(each for each in LAST if each.other == "own phase"))
+    assert own.on_clock
+    assert not own.clockwise
+    assert unseen_variation(own, [_across(number * S // MS, 5, 5) for number in range(4)]) is None
 
 
 def test_where_a_full_window_puts_off_the_next_only_full_ones_tell():

@@ -44,6 +44,7 @@ class SimulatedSender:
         self._connected = isinstance(limiter, several_counters)
         self._limiter = limiter
         self._keys: list[Any] = []
+        self._scheduled: list[Any] = []
         self._shared = limiter() if shared else None
         self._connections = 0
 
@@ -77,13 +78,17 @@ class SimulatedSender:
 
         return hit
 
-    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
-        """Send each schedule on a fresh key, all at the same time."""
-        keys = [self._fresh() for _ in schedules]
+    def send(
+        self, schedules: Sequence[Steps], start_ns: int, keys: Sequence[int | None] = ()
+    ) -> list[list[Seen]]:
+        """Send all schedules at the same time, each on a fresh key, or on the key of an earlier one."""
+        on = list(keys) or [None] * len(schedules)
+        asking = [self._fresh() if key is None else self._scheduled[key] for key in on]
+        self._scheduled += (each for each, key in zip(asking, on, strict=True) if key is None)
         asked: list[_Sent] = []
-        for key, steps in zip(keys, schedules, strict=True):
+        for key, steps in zip(asking, schedules, strict=True):
             asked += self._planned(key, steps, start_ns)
-        return self._told(asked, keys)
+        return self._told(asked, asking)
 
     def waits(self, requests: int) -> tuple[list[int], int]:
         """None of them is a queue."""

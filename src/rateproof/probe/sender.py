@@ -15,6 +15,7 @@ from rateproof.probe.seen import Seen, Steps, decided, volleys, widened
 from rateproof.probe.several import Hit
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
+from rateproof.simulate.identities import identity_of
 from rateproof.simulate.programs.arrivals import Fixed
 from rateproof.simulate.programs.program import Program
 from rateproof.simulate.programs.steps import RESUME, ask, compiled, wait, when, while_
@@ -29,11 +30,6 @@ _SLOW_ANSWERS = 2  # in a row: two keys more say if it is a queue
 _QUEUED, _FEWEST = 8, 3
 _LEAST_STEP_NS = 8_000_000
 _MOST_CONNECTIONS = 64
-
-
-def _fresh_namespace() -> str:
-    """Of identities that nobody has used before."""
-    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,7 @@ class HttpSender:
         self.reconnecting = False
         self._keys = None if keys is None else deque(keys.keys)
         self._file = keys
+        self._sent: list[bytes] = []
         self._searched = scenario
         self._transport = transport
 
@@ -141,13 +138,17 @@ class HttpSender:
         ]
         return sorted(waited), sum(event.outcome == REJECTED for event in events)
 
-    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
-        """Send each schedule on a fresh key, all at the same time; what was seen of each.
+    def send(
+        self, schedules: Sequence[Steps], start_ns: int, keys: Sequence[int | None] = ()
+    ) -> list[list[Seen]]:
+        """Send all schedules at the same time, each on a fresh key, or on the key of an earlier one.
 
         Args:
-            schedules: one for each key; a volley goes out on a connection for each request,
-                as far as there are.
+            schedules: the requests of each; a volley goes out on a connection for each
+                request, as far as there are.
             start_ns: when their 0 is; at once if that is past.
+            keys: of each the number of an earlier schedule, of all that were sent, whose key
+                goes on; None, and none at all: a fresh one.
         """
         groups = tuple(
             Group(
@@ -156,11 +157,16 @@ class HttpSender:
             )
             for steps in schedules
         )
-        scenario = replace(self._fresh(groups), start_ns=start_ns)
-        keys: dict[bytes, list[Event]] = {client.identity(): [] for client in scenario.clients()}
+        on = list(keys) or [None] * len(groups)
+        fresh = iter(self._identities(on.count(None)))
+        identities = tuple(next(fresh) if key is None else self._sent[key] for key in on)
+        self._sent += (each for each, key in zip(identities, on, strict=True) if key is None)
+        tokens = Tokens(identities, len(identities))
+        scenario = replace(self.scenario, groups=groups, tokens=tokens, start_ns=start_ns)
+        events: dict[bytes, list[Event]] = {client.identity(): [] for client in scenario.clients()}
         for event in self._transport(scenario, control=Control()):
-            keys[event.key].append(event)
-        return [volleys(self._seen(events)) for events in keys.values()]
+            events[event.key].append(event)
+        return [volleys(self._seen(each)) for each in events.values()]
 
     def hitter(self, *, fresh: bool) -> Hit:
         """Return a sender to a fresh key, or to that of the last search, each time on new connections."""
@@ -196,20 +202,24 @@ class HttpSender:
             InvalidArgument: there are too few keys left for so many.
         """
         groups = scenario.groups if groups is None else groups
-        tokens = None
-        if self._keys is not None:
-            count = sum(group.clients for group in groups)
-            if count > len(self._keys):
-                raise InvalidArgument(
-                    f"too few for a probe: {self._file}, each used once, of which "
-                    f"{len(self._keys)} are left after {counted(self.requests, 'request')}",
-                    "more keys; with a policy in mind `rateproof test` needs fewer",
-                )
-            tokens = Tokens(tuple(self._keys.popleft() for _ in range(count)), count)
-        return replace(scenario, groups=groups, namespace=_fresh_namespace(), tokens=tokens)
+        identities = self._identities(sum(group.clients for group in groups))
+        return replace(scenario, groups=groups, tokens=Tokens(identities, len(identities)))
 
     def _fresh(self, groups: tuple[Group, ...]) -> Scenario:
         return self.fresh(self.scenario, groups)
+
+    def _identities(self, count: int) -> tuple[bytes, ...]:
+        """So many that nobody has used before: of the file, or invented."""
+        if self._keys is None:
+            namespace = secrets.token_hex(8)
+            return tuple(identity_of(namespace, number) for number in range(count))
+        if count > len(self._keys):
+            raise InvalidArgument(
+                f"too few for a probe: {self._file}, each used once, of which "
+                f"{len(self._keys)} are left after {counted(self.requests, 'request')}",
+                "more keys; with a policy in mind `rateproof test` needs fewer",
+            )
+        return tuple(self._keys.popleft() for _ in range(count))
 
     def _seen(self, events: Sequence[Event]) -> list[Seen]:
         """Decisions, in an order in which they can have been made, before the first that is unknown."""

@@ -26,8 +26,17 @@ class Sender(Protocol):
         """Fill a fresh key on one connection until it denies, then poll until it admits."""
         ...
 
-    def send(self, schedules: Sequence[Steps], start_ns: int) -> list[list[Seen]]:
-        """Send each schedule on a fresh key, all at the same time."""
+    def send(
+        self, schedules: Sequence[Steps], start_ns: int, keys: Sequence[int | None] = ()
+    ) -> list[list[Seen]]:
+        """Send all schedules at the same time, each on a fresh key, or on the key of an earlier one.
+
+        Args:
+            schedules: the requests of each.
+            start_ns: when their 0 is.
+            keys: of each the number of an earlier schedule, of all that were sent, whose key
+                goes on; None, and none at all: a fresh one.
+        """
         ...
 
     def hitter(self, *, fresh: bool) -> Hit:

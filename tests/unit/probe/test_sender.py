@@ -57,3 +57,38 @@ def test_a_queue_is_one_whose_delays_grow_on_two_more_keys(first, second, third,
     sender = _sender(first, second, third)
     sender.search(16, ())
     assert sender.delaying == delaying
+
+
+def test_a_schedule_goes_on_with_the_key_of_an_earlier_one():
+    """Each is a client of its own, with the identity of that key."""
+    sent = []
+
+    def transport(scenario, *, control):
+        del control
+        log = EventLog()
+        for number, client in enumerate(scenario.clients()):
+            sent.append(client.written())
+            for at_ns, _ in client.group.behaviour.steps:
+                log.append(
+                    Event(
+                        key=client.identity(),
+                        sent_ns=at_ns,
+                        received_ns=at_ns + MS,
+                        status=200 + number,
+                        outcome="admitted",
+                    )
+                )
+        return log
+
+    groups = (Group(Schedule(((0, 1),))),)
+    key = KeySpec.parse("query:clientId").writable
+    target = Target.parse("http://192.0.2.1/")
+    sender = HttpSender(Scenario(target=target, groups=groups, key=key), transport)
+    once, twice = ((0, 1),), ((0, 1), (5_000 * MS, 1))
+    sender.send([once, once], 0)
+    answers = sender.send([once, twice, once], 0, [None, 0, 1])
+    assert [len(history) for history in answers] == [1, 2, 1]
+    assert sent[3:] == sent[:2]
+    sender.send([twice], 0, [2])
+    assert sent[5] == sent[2]
+    assert len(set(sent)) == 3

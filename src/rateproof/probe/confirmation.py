@@ -142,21 +142,26 @@ def count_excluded(
     proof.varies_ns = varies_ns if enough else None
 
 
-def count_predictions(proof: Confirmation, kind: Kind, keys: Sequence[History]) -> None:
-    """Count the volleys of explained keys that had to go as they went, for more requests than a fresh key gets."""
+def count_predictions(
+    proof: Confirmation, kind: Kind, keys: Sequence[History], since_ns: int = 0
+) -> None:
+    """Count the volleys since an instant, of explained keys, that had to go as they went, for more requests than a fresh key gets."""
     boxes = spread(sorted(kind.boxes), BOXES)
     own = kind.family.other == "own phase"  # nothing is certain before a key came back once
     for history in keys:
         told = [list(foreseen(kind.family, box, history, knowing=own)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)
         outcomes = zip(asked, *told, strict=False)
-        certain = [total > kind.fresh and len({*chain(*each)}) == 1 for total, *each in outcomes]
+        certain = [
+            total > kind.fresh and len({*chain(*each)}) == 1 and seen.sent_ns >= since_ns
+            for seen, (total, *each) in zip(history, outcomes, strict=False)
+        ]
         true = sum(certain)
         foretold = [seen for sure, seen in zip(certain, history, strict=False) if sure]
         edges = sum(_edge(kind, before, after) for before, after in pairwise(foretold))
         proof.edges += edges if own else min(1, edges)  # of one key, at one phase
         proof.true += true
-        proof.keys += bool(true)
+        proof.keys += bool(true) and history[0].sent_ns >= since_ns
 
 
 def _edge(kind: Kind, before: Seen, after: Seen) -> bool:

@@ -15,16 +15,24 @@ from rateproof.probe.confirmation import (
 )
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
-from rateproof.probe.predicting import schedules_for
-from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import History, Steps, volleys
+from rateproof.probe.predicting import Wanted, schedules_for
+from rateproof.probe.rounds import (
+    LEAD_NS,
+    LEAST_ROUND_NS,
+    NEARLY,
+    Rounds,
+    cut_short,
+    known_of,
+    serves,
+)
+from rateproof.probe.seen import History, Steps, seen_before, volleys
 from rateproof.probe.several import Key
-from rateproof.probe.standing_keys import FINELY, closely, edges_needed, measuring, refilled
+from rateproof.probe.standing_keys import FINELY, closely, measuring, onward, refilled
 from rateproof.units import SECOND_NS
 
 _THOROUGH = 3  # looks at what is left beside a candidate
 _IDLE = 3  # windows of one key between denials and the next request
-_CONFIRMING, _MEASURING = 10, 4  # rounds
+_CONFIRMING, _MEASURING = 20, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
 _DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
@@ -63,8 +71,15 @@ class Confirming:
             late_ns = sender.now_ns() - start_ns
             if late_ns > 0:  # to plan took longer: the same phase of a clock, later
                 start_ns += -(-late_ns // kind.whole_ns) * kind.whole_ns
+                going = [each.onward(start_ns) for each in self._rounds.going]
+                schedules = [*going, *(each for each in schedules if not seen_before(each))]
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
-            histories = self._rounds.send(schedules, start_ns, kind.whole_ns) if schedules else []
+            window_ns = kind.whole_ns
+            histories = (
+                self._rounds.send(schedules, start_ns, window_ns, cut_short(window_ns))
+                if schedules
+                else []
+            )
             again = self._reused(kind) if only else []
             if not histories and not again:
                 named = proof.done and kind.narrow
@@ -80,14 +95,17 @@ class Confirming:
             if kind.strained:
                 if all(other.strained for other in left.kinds()):
                     break
+                self._rounds.drop()
                 return False  # it is hardly the rule, and another one may be
-            count_predictions(proof, kind, histories)
+            count_predictions(proof, kind, histories, start_ns)
             count_excluded(proof, left, kind, course.keys)
             proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
+            proof.stood &= not self._rounds.going
             # One more round that says no more than the window would take too long, or too much.
             late = self._spending.late(kind.limit, kind.whole_ns, 2 * kind.whole_ns)
             if proof.done and kind.narrow and (kind.tight or late or self._spending.times > 1):
                 break
+        self._rounds.drop()
         proof.true *= kind is not None
         return kind is not None
 
@@ -109,11 +127,12 @@ class Confirming:
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
             # Where it is tight, edges need not be foretold more closely.
             finer = _wide(kind) if kind.tight else max(finer, _wide(kind))
-            measured = measuring(kind, start_ns, width_ns, finer)
+            measured = measuring(kind, start_ns, width_ns, finer, self._rounds.known())
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)
+        going = [each.onward(start_ns) for each in self._rounds.going]
         if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
-            return measured  # the next round foretells more closely
+            return [*going, *measured]  # the next round foretells more closely
         edges, closest = self._foretold(proof, left, kind, start_ns)
         joined = bool(busy) and len(closest) > 1
         # Keys that have to be sent tell rivals apart, too: what is missing after them is asked then.
@@ -129,7 +148,7 @@ class Confirming:
         elif busy and sure and later and (closest or proof.closely):
             missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]
-        requests = sum(count for steps in first for _, count in steps) + self._reserved
+        requests = sum(count for steps in [*going, *first] for _, count in steps) + self._reserved
         named = proof.done and kind.narrow  # the rest tells more of the window: not worth more
         while (
             only and not named and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more()
@@ -146,13 +165,21 @@ class Confirming:
             left,
             kind,
             RoundBounds(start_ns, width_ns, most_requests, most_ns),
-            first,
-            edges_wanted=0 if waits else edges,
-            missing=PREDICTIONS - proof.true if roughly and not waits else 0,
-            excluding=0 if waits else EXCLUDING if thorough else int(predictable),
+            Wanted(
+                edges=0 if waits else edges,
+                predictions=PREDICTIONS - proof.true if roughly and not waits else 0,
+                excluding=0 if waits else EXCLUDING if thorough else int(predictable),
+            ),
+            going=going,
+            first=first,
+            onward=[
+                steps
+                for key in self._rounds.known()
+                for steps in onward(kind, key, start_ns, width_ns)
+            ],
         )
         sent = {*schedules}
-        self._rounds.standing |= {number: kind for number, steps in missing if steps in sent}
+        self._rounds.stand(((n, steps) for n, steps in missing if steps in sent), kind)
         if closest and missing and missing[0][0] == 0:
             closest.append(missing[0][1])
         proof.closely |= bool(closest) and sent >= {*closest}
@@ -170,12 +197,9 @@ class Confirming:
             kind, start_ns, width_ns, _wide(kind)
         ):
             return 0, closest  # nothing could be foretold closely
-        if edges or not proof.closely:
-            if proof.varies_ns is None:  # those before were not close, or at one phase
-                edges = max(edges, edges_needed(kind, width_ns, self._course.keys))
-            if not proof.closely:
-                closest = closely(kind, start_ns, width_ns)
-                edges -= bool(closest)
+        if not proof.closely:
+            closest = closely(kind, start_ns, width_ns)
+            edges -= bool(closest)
         return edges, closest
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
@@ -199,7 +223,7 @@ class Confirming:
             return []
         hit, key = self._first
         at_ns = max(now_ns, key[-1].received_ns + _IDLE * kind.whole_ns)
-        if at_ns > min(self._spending.end_ns, now_ns + kind.whole_ns):
+        if at_ns > min(self._spending.end_ns, now_ns + kind.whole_ns * (not self._rounds.going)):
             return []
         key += volleys(hit(requests, at_ns, requests))
         self._first = None
@@ -222,7 +246,9 @@ class Confirming:
             known = before and (kind.narrow or kind.timeless)  # edges tell more of it
             # Where it is not known closely enough for a name, most answers are quicker than the slowest.
             width_ns = self._course.width_ns if kind.narrow else self._course.interval_ns
-            keys = [] if known else measuring(kind, start_ns, width_ns, FINELY)
+            asked = {id(seen_before(steps)) for steps in before}
+            free = [key for key in self._rounds.known() if id(key) not in asked]
+            keys = [] if known else measuring(kind, start_ns, width_ns, FINELY, free)
             latest_ns = self._spending.end_ns - start_ns
             keys = [steps for steps in keys if steps[-1][0] <= latest_ns and steps not in before]
             if before and not only and kind.limit > _CHEAP and len(keys) > 1:

@@ -42,6 +42,7 @@ class Course:
         rounds: every schedule, in order.
         keys: what was seen of each key.
         planned: the same of those to which schedules were sent.
+        begun: of each of them its place in `rounds`, and the instant of its 0.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
         back_ns: after how long it was admitted again at most; 0 if it was not.
@@ -59,7 +60,8 @@ class Course:
     surprises: int = 0
     rounds: list[Round] = dataclasses.field(default_factory=list)
     keys: list[History] = dataclasses.field(default_factory=list)
-    planned: list[History] = dataclasses.field(default_factory=list)
+    planned: list[list[Seen]] = dataclasses.field(default_factory=list)
+    begun: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     shared: bool = False
     held_ns: int = 0
     back_ns: int = 0
@@ -91,21 +93,43 @@ class Course:
         steps = [(seen.sent_ns - key[0].sent_ns, seen.admitted + seen.denied) for seen in key]
         self.rounds.append(Round(tuple(steps), tuple(seen.admitted for seen in key)))
 
-    def take(self, schedules: Sequence[Steps], histories: Sequence[list[Seen]]) -> None:
-        """Note what came of a round, and what it says of the limit and of the keys."""
-        self.keys += histories
-        self.planned += histories
-        rounds = [
-            Round(steps, tuple(seen.admitted for seen in history))
-            for steps, history in zip(schedules, histories, strict=True)
-        ]
-        self.rounds += rounds
-        self.shared |= any(history and not history[0].admitted for history in histories)
+    def take(
+        self,
+        schedules: Sequence[Steps],
+        histories: Sequence[list[Seen]],
+        start_ns: int,
+        keys: Sequence[int | None] = (),
+    ) -> list[list[Seen]]:
+        """Note what came of a round, and what it says of the limit and of the keys; all that is known of each now.
+
+        Args:
+            schedules: what was sent.
+            histories: what came of it.
+            start_ns: when its 0 was.
+            keys: of each the place in `planned` of the key that went on; None, and none at all: a fresh one.
+        """
+        known: list[list[Seen]] = []
+        for number, (steps, history) in enumerate(zip(schedules, histories, strict=True)):
+            admitted = tuple(seen.admitted for seen in history)
+            key = keys[number] if keys else None
+            if key is None:
+                self.begun.append((len(self.rounds), start_ns))
+                self.rounds.append(Round(steps, admitted))
+                self.keys.append(history)
+                self.planned.append(history)
+                known.append(history)
+                self.shared |= bool(history) and not history[0].admitted
+            else:
+                row, begun_ns = self.begun[key]
+                later = ((start_ns - begun_ns + at_ns, count) for at_ns, count in steps)
+                before = self.rounds[row]
+                self.rounds[row] = Round((*before.steps, *later), before.admitted + admitted)
+                self.planned[key] += history
+                known.append(self.planned[key])
         if not self.shared:
-            denying = [
-                history[0].admitted for history in histories if history and history[0].denied
-            ]
+            denying = [key[0].admitted for key in known if key and key[0].denied]
             self.limit = max(1, min([self.limit, *denying]))
+        return known
 
 
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:

@@ -138,26 +138,36 @@ def _advanced(
 
 
 def admissions(
-    family: LimiterFamily, point: Box, steps: Sequence[tuple[int, int]], width_ns: int = 0
+    family: LimiterFamily,
+    point: Box,
+    steps: Sequence[tuple[int, int]],
+    width_ns: int = 0,
+    before: History = (),
 ) -> tuple[tuple[int, ...], ...]:
-    """The numbers of each step that the limiters of `point` may admit on a fresh key.
+    """The numbers of each step that the limiters of `point` may admit.
 
     Args:
         family: the kind.
         point: its parameters.
         steps: instants, and how many requests.
         width_ns: how long after that each may have been decided.
+        before: what was seen of the key before them; nothing of a fresh one.
 
     Returns:
-        The possible numbers of each step, the largest first, whatever came of those before;
+        The possible numbers of each step, the largest first, whatever came of the other steps;
         fewer steps where it gives up.
     """
     history = [Seen(at_ns, at_ns + width_ns, 0, requests) for at_ns, requests in steps]
-    return tuple(tuple(outcomes) for outcomes in foreseen(family, point, history))
+    return tuple(tuple(outcomes) for outcomes in foreseen(family, point, history, before=before))
 
 
 def foreseen(
-    family: LimiterFamily, box: Box, history: History, *, knowing: bool = False
+    family: LimiterFamily,
+    box: Box,
+    history: History,
+    *,
+    knowing: bool = False,
+    before: History = (),
 ) -> Iterator[list[int]]:
     """The numbers that may be admitted of each volley, as many requests as it has; until it gives up.
 
@@ -166,8 +176,13 @@ def foreseen(
         box: its parameters.
         history: the volleys, and what came of them.
         knowing: of each volley by what came of those before it; else whatever came of them.
+        before: volleys whose outcome is known in any case.
     """
     states: list[State] = [family.start]
+    for seen in before:
+        if not (after := _advanced(family, states, seen, box)):
+            return
+        states = after
     for seen in history:
         outcomes: list[int] = []
         found: dict[State, None] = {}

@@ -233,6 +233,7 @@ class Hypotheses:
         limit: as in the recovery.
         boxes: what is still possible of each family.
         fallen: of each family that is not, the limiter that explained the most.
+        keys: what was learned, that first which refutes the most.
     """
 
     def __init__(
@@ -246,7 +247,7 @@ class Hypotheses:
         self.limit = recovery.limit
         self.interval_ns = interval_ns
         self.fallen: dict[LimiterFamily, Box] = {}
-        self._keys: list[History] = []
+        self.keys: list[History] = []
         self._kinds: list[Kind] = []
         self.boxes = {
             family: list(_all(family, recovery, horizon_ns, interval_ns)) for family in families
@@ -262,10 +263,10 @@ class Hypotheses:
         """
         self._kinds = []
         if anew:
-            self._keys = []
+            self.keys = []
         keys = list(keys)
-        known = {id(history) for history in self._keys}
-        self._keys[:0] = [history for history in keys if id(history) not in known]
+        known = {id(history) for history in self.keys}
+        self.keys[:0] = [history for history in keys if id(history) not in known]
         all_tries = _TRIES * (_CAREFUL if careful else 1)
         tries = min(3 * _TRIES, max(_LEAST_TRIES, all_tries // max(1, len(self.boxes))))
         left: dict[LimiterFamily, list[Box]] = {}
@@ -293,7 +294,7 @@ class Hypotheses:
 
     def explained(self, family: LimiterFamily, box: Box) -> int:
         """Count the keys that a box explains."""
-        return sum(explains(family, box, (history,)) for history in self._keys)
+        return sum(explains(family, box, (history,)) for history in self.keys)
 
     def _refined(
         self, family: LimiterFamily, boxes: list[Box], tries: int, finest: float
@@ -311,9 +312,9 @@ class Hypotheses:
 
     def _explains(self, family: LimiterFamily, box: Box) -> bool:
         """Tell if a box explains all keys; the key that refutes it is asked first next time."""
-        for position, history in enumerate(self._keys):
+        for position, history in enumerate(self.keys):
             if not explains(family, box, (history,)):
-                self._keys.insert(0, self._keys.pop(position))
+                self.keys.insert(0, self.keys.pop(position))
                 return False
         return True
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.family import LimiterFamily, admissions
 from rateproof.probe.inference import Hypotheses, spread
-from rateproof.probe.seen import Box, Steps
+from rateproof.probe.seen import Box, History, Onward, Steps, seen_before
 
 Outcomes = tuple[tuple[int, ...], ...]
 """The numbers that may be admitted, of each step as far as they are known."""
@@ -94,8 +94,9 @@ def plan(
     most_schedules: int | None = None,
     times: int = 1,
     given: Sequence[Steps] = (),
+    onward: Sequence[Onward] = (),
 ) -> list[Steps]:
-    """The schedules of the next round, each for a fresh key; none if none can tell anything.
+    """The schedules of the next round, each for one key; none if none can tell anything.
 
     Args:
         contending: what is still possible.
@@ -104,6 +105,7 @@ def plan(
         most_schedules: how many schedules; None: as many as are worth it.
         times: how often each two are told apart: other limiters of their boxes may differ less.
         given: what is sent in any case: what it tells needs no other schedule.
+        onward: what may be asked of keys that were asked before; all others are fresh.
     """
     start_ns, width_ns, most_requests, most_ns = room
     if most_requests <= limit or len({each.question for each in contending}) < 2:
@@ -115,7 +117,7 @@ def plan(
     drawn = random.sample(library, min(len(library), 15 + _FORETOLD // len(contending)))
     apart: dict[Steps, set[tuple[int, int]]] = {}
     middle = windows[len(windows) // 2]
-    for steps in {*_polls(edges, limit), *_structure(middle, limit), *drawn}:
+    for steps in {*_polls(edges, limit), *_structure(middle, limit), *drawn, *onward}:
         if steps[-1][0] <= most_ns and sum(count for _, count in steps) <= most_requests:
             apart[steps] = _apart(steps, contending, start_ns, width_ns)
     chosen: list[Steps] = []
@@ -180,7 +182,7 @@ def _apart(
     absolute = [(start_ns + at_ns, requests) for at_ns, requests in steps]
     alike: dict[Outcomes, list[int]] = {}
     for number, each in enumerate(contending):
-        outcomes = admissions(each.family, each.point, absolute, width_ns)
+        outcomes = admissions(each.family, each.point, absolute, width_ns, seen_before(steps))
         alike.setdefault(outcomes, []).append(number)
     groups = list(alike.items())
     return {
@@ -209,7 +211,7 @@ def _window(one: Contender) -> int:
 def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: int) -> list[int]:
     """Some instants of the round between those at which contenders admit again, filled at 0."""
     found = {
-        recovery(each.family, each.point, limit, start_ns, most_ns)
+        recovery(each.family, each.point, ((0, limit),), start_ns, most_ns)
         for each in spread(contending, 40)
     }
     back = sorted(instant for instant in found if instant is not None)
@@ -221,19 +223,29 @@ def _edges(contending: Sequence[Contender], limit: int, start_ns: int, most_ns: 
 def recovery(
     family: LimiterFamily,
     point: Box,
-    limit: int,
+    asked: Steps,
     start_ns: int,
     most_ns: int,
     *,
-    denied: Steps = (),
+    before: History = (),
 ) -> int | None:
-    """The instant at which a key filled at 0 of the round, then denied, admits again, to a 4,000th; None if too late."""
-    filled = [(start_ns + at_ns, count) for at_ns, count in ((0, limit), *denied)]
-    low_ns, high_ns = denied[-1][0] if denied else 0, most_ns
+    """The instant of the round at which a key that is full admits again, to a 4,000th; None if too late.
+
+    Args:
+        family: the kind.
+        point: its parameters.
+        asked: what fills the key, and what it denies then.
+        start_ns: when the round begins.
+        most_ns: when it is too late.
+        before: what was seen of the key before the round; nothing of a fresh one.
+    """
+    absolute = [(start_ns + at_ns, count) for at_ns, count in asked]
+    low_ns, high_ns = asked[-1][0] if asked else 0, most_ns
     for _ in range(12):
         at_ns = (low_ns + high_ns) // 2
-        outcomes = admissions(family, point, [*filled, (start_ns + at_ns, 1)])
-        if len(outcomes) == len(filled) + 1 and 1 in outcomes[-1]:
+        steps = [*absolute, (start_ns + at_ns, 1)]
+        outcomes = admissions(family, point, steps, before=before)
+        if len(outcomes) == len(steps) and 1 in outcomes[-1]:
             high_ns = at_ns
         else:
             low_ns = at_ns

@@ -3,16 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, takewhile
 from random import Random
+from typing import NamedTuple
 
 from rateproof.probe.confirmation import BOXES, EXCLUDING, Confirmation, rivals
 from rateproof.probe.family import LimiterFamily, admissions, explains
 from rateproof.probe.inference import Hypotheses, Kind, spread
 from rateproof.probe.plan import Outcomes, RoundBounds, disjoint, random_schedules
-from rateproof.probe.seen import Box, History, Seen, Steps
+from rateproof.probe.seen import Box, History, Onward, Seen, Steps, seen_before
 from rateproof.probe.standing_keys import across, edge_of
 from rateproof.probe.standing_keys import edges as edges_of
+from rateproof.probe.variation import LONGEST, unseen_variation
 
 _DRAWN, _POLLED = 24, 6
+_SHORTER = 0.9  # of blocks that are possible already: so little is worth a few requests
+_SURE = 2  # predictions of an edge: the denial before it, and the admission after it
 _SLOW_NS = 5_000_000_000
 _LONG_NS, _CHEAP = 12_000_000_000, 3
 """A round for which waiting for another costs more than a key, and a limit for which a shorter one does."""
@@ -22,16 +26,30 @@ _Told = tuple[int, set[_Rival]]
 """Count the numbers of a schedule that are certain for the candidate, and the rivals told from it."""
 
 
+class Wanted(NamedTuple):
+    """The outcome that a round is to have.
+
+    Args:
+        edges: how often it is to be foretold closely when a key comes back.
+        predictions: how many there are to be.
+        excluding: keys for each rival; less than a name takes, one for each; at 0, only for what is possible still.
+    """
+
+    edges: int
+    predictions: int
+    excluding: int
+
+
 def schedules_for(
     proof: Confirmation,
     left: Hypotheses,
     kind: Kind,
     room: RoundBounds,
-    first: Sequence[Steps],
+    wanted: Wanted,
     *,
-    edges_wanted: int,
-    missing: int,
-    excluding: int,
+    going: Sequence[Onward],
+    first: Sequence[Steps],
+    onward: Sequence[Onward],
 ) -> list[Steps]:
     """The keys of the next round: what every name has to stand, then what excludes its rivals.
 
@@ -40,20 +58,24 @@ def schedules_for(
         left: what is still possible, and what was.
         kind: the candidate.
         room: the round.
+        wanted: what is to come of it.
+        going: what keys are to be asked in any case.
         first: the keys that come before any other.
-        edges_wanted: how often it is to be foretold closely when a key comes back.
-        missing: how many predictions are.
-        excluding: keys for each rival; less than a name takes, one for each; at 0, only for what is possible still.
+        onward: what tells closely when keys come back that are full already.
     """
+    edges_wanted, missing, excluding = wanted
     limit, window_ns = kind.limit, kind.whole_ns
     start_ns, width_ns, most_requests, most_ns = room
     random = Random(start_ns)
-    chosen: list[Steps] = []
+    chosen: list[Steps] = [*going]
+    most_requests -= sum(map(_requests, going))
     for steps in first:
         if steps[-1][0] <= most_ns and _requests(steps) <= most_requests:
             chosen.append(steps)
             most_requests -= _requests(steps)
-    edges = [*edges_of(kind, start_ns, width_ns, random)]
+    busy = {id(seen_before(steps)) for steps in chosen}
+    onward = [steps for steps in onward if id(steps.before) not in busy]
+    edges = [*onward, *edges_of(kind, start_ns, width_ns, random)]
     drawn = [
         *random_schedules(window_ns, limit, random, _DRAWN),
         *_pointed(limit, window_ns, random),
@@ -83,16 +105,17 @@ def schedules_for(
         missing = 0
     else:
         edges = [each for each in edges if each[-1][0] <= most_ns and each[-1][1] == 1]
-        edges.sort(key=lambda steps: _closeness(edge_of(kind, steps)[1], told[steps][0]))
-        filled = list[int]()  # at as many phases
-        for steps in edges:
-            at_ns, apart_ns = edge_of(kind, steps)
-            new = all(abs(at_ns - other_ns) > apart_ns for other_ns in filled)
-            if len(filled) < edges_wanted and new and _requests(steps) <= most_requests:
-                filled.append(at_ns)
-                chosen.append(steps)
-                drawn.remove(steps)
-                most_requests -= _requests(steps)
+        foreseen = [_expected(kind, steps, room) for steps in chosen]
+        for steps in _edges(
+            kind,
+            room._replace(most_requests=most_requests),
+            {steps: told[steps][0] for steps in edges},
+            [*left.keys, *foreseen],
+            edges_wanted,
+        ):
+            chosen.append(steps)
+            most_requests -= _requests(steps)
+            drawn = _beside(steps, drawn)
     for steps in chosen:
         missing -= _count(told[steps], need)
     drawn = [steps for steps in drawn if steps[-1][0] <= most_ns]
@@ -105,7 +128,7 @@ def schedules_for(
         worth, best = max(worths, default=(0.0, ()))
         if worth <= 0:
             break
-        drawn.remove(best)
+        drawn = _beside(best, drawn)
         chosen.append(best)
         most_requests -= _requests(best)
         missing -= _count(told[best], need)
@@ -118,9 +141,89 @@ def _cost(steps: Steps, window_ns: int) -> float:
     return _requests(steps) + 4 + slow * steps[-1][0] / window_ns
 
 
-def _closeness(apart_ns: int, certain: int) -> tuple[int, int]:
-    """Sort the closest first of edges that are certain, and the least close of the others."""
-    return -certain, apart_ns if certain > 1 else -apart_ns
+def _beside(chosen: Steps, schedules: Sequence[Steps]) -> list[Steps]:
+    """The schedules that may be sent beside a chosen one: a key goes on in one way."""
+    key = seen_before(chosen)
+    return [
+        steps for steps in schedules if steps != chosen and not (key and seen_before(steps) is key)
+    ]
+
+
+def _edges(
+    kind: Kind,
+    room: RoundBounds,
+    certain: Mapping[Steps, int],
+    seen: Sequence[History],
+    wanted: int,
+) -> Iterator[Steps]:
+    """So many keys that tell closely when they come back, at as many phases; those that are full already first.
+
+    Of what comes back after the same time at any phase, as many as it takes to tell that
+    blocks are short, if all goes as it is foretold.
+
+    Args:
+        kind: the candidate.
+        room: the round.
+        certain: the keys, and how many predictions of each are certain.
+        seen: what is known of all keys, and foretold of those that are to be sent.
+        wanted: how many; none at all if it is 0.
+    """
+    spans = {steps: edge_of(kind, steps, room.start_ns) for steps in certain}
+    edges = sorted(
+        certain,
+        key=lambda steps: _closeness(spans[steps][1], certain[steps], fresh=not seen_before(steps)),
+    )
+    known, most_requests = list(seen), room.most_requests * bool(wanted)
+    chosen = 0
+    while edges := [steps for steps in edges if _requests(steps) <= most_requests]:
+        best = edges[0]
+        if kind.timeless:
+            longest_ns = unseen_variation(kind, known) or room.most_ns
+            if chosen >= wanted and longest_ns <= kind.high_ns // LONGEST:
+                return
+            shorter = [(_longest(kind, known, steps, room), steps) for steps in edges]
+            good = [
+                each for each in shorter if seen_before(each[1]) and each[0] < _SHORTER * longest_ns
+            ]
+            least_ns, best = min(good or shorter, key=lambda each: each[0])
+            if chosen >= wanted and least_ns >= longest_ns:
+                return
+            known.append(_expected(kind, best, room))
+        elif chosen >= wanted:
+            return
+        yield best
+        chosen += 1
+        most_requests -= _requests(best)
+        at_ns, apart_ns = spans[best]
+        edges = [steps for steps in _beside(best, edges) if abs(spans[steps][0] - at_ns) > apart_ns]
+
+
+def _longest(
+    kind: Kind,
+    known: Sequence[History],
+    steps: Steps,
+    room: RoundBounds,
+) -> int:
+    """The longest blocks that would be left if a schedule went as it is foretold."""
+    key = _expected(kind, steps, room)
+    return unseen_variation(kind, [*known, key]) or room.most_ns
+
+
+def _expected(kind: Kind, steps: Steps, room: RoundBounds) -> list[Seen]:
+    """All that will be known of a key, if it goes as the limiter in the middle has it."""
+    start_ns, width_ns, *_ = room
+    point = kind.boxes[len(kind.boxes) // 2].point()
+    outcomes = _foretold(kind.family, point, steps, start_ns, 0)
+    later = (
+        Seen(start_ns + at_ns, start_ns + at_ns + width_ns, most, count - most)
+        for (at_ns, count), (most, *_) in zip(steps, outcomes, strict=False)
+    )
+    return [*seen_before(steps), *later]
+
+
+def _closeness(apart_ns: int, certain: int, *, fresh: bool) -> tuple[bool, int, int]:
+    """Sort first what goes on, then the closest of edges that are certain, and the least close of the others."""
+    return fresh or certain < _SURE, -certain, apart_ns if certain >= _SURE else -apart_ns
 
 
 def _as_long(left: Hypotheses, kind: Kind, family: LimiterFamily) -> bool:
@@ -162,15 +265,21 @@ def _told(
     against = _against(proof, left, kind)
     told: dict[Steps, _Told] = {}
     for steps in schedules:
+        key = seen_before(steps)
         ours = _merged([_foretold(kind.family, box, steps, start_ns, width_ns) for box in boxes])
-        sure = _sure(ours, steps, start_ns, width_ns)
+        sure = [*key, *_sure(ours, steps, start_ns, width_ns)]
         apart = {
             (family, box)
             for family, box in against
+            if not key or explains(family, box, (key,))  # else it is told already
             if not explains(family, box, (sure,))
             or disjoint(ours, _foretold(family, box, steps, start_ns, width_ns))
         }
-        asked = accumulate(count for _, count in steps)
+        asked = accumulate(
+            (count for _, count in steps),
+            initial=sum(seen.admitted + seen.denied for seen in key),
+        )
+        next(asked)
         certain = sum(
             total > kind.fresh and len(numbers) == 1
             for total, numbers in zip(asked, ours, strict=False)
@@ -253,7 +362,8 @@ def _requests(steps: Steps) -> int:
 def _foretold(
     family: LimiterFamily, box: Box, steps: Steps, start_ns: int, width_ns: int
 ) -> Outcomes:
-    return admissions(family, box, [(start_ns + at_ns, count) for at_ns, count in steps], width_ns)
+    absolute = [(start_ns + at_ns, count) for at_ns, count in steps]
+    return admissions(family, box, absolute, width_ns, seen_before(steps))
 
 
 def _merged(told: Sequence[Outcomes]) -> Outcomes:

@@ -5,7 +5,15 @@ from math import isqrt
 
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
-from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
+from rateproof.probe.rounds import (
+    LEAD_NS,
+    LEAST_ROUND_NS,
+    NEARLY,
+    Rounds,
+    cut_short,
+    known_of,
+    serves,
+)
 from rateproof.probe.seen import History, Steps, volleys
 from rateproof.probe.several import Key
 from rateproof.units import SECOND_NS
@@ -70,7 +78,9 @@ class Refutation:
             kept_ns = int(kept * window_ns) * few
             if known and self._spending.late(course.limit, window_ns, kept_ns) and not saving:
                 break
-            standing = self._standing_of(left.kinds(), spare_ns) if known else []
+            going = [(each.stands, each.onward(start_ns)) for each in self._rounds.going]
+            standing: list[Steps] = [steps for stands, steps in going if stands]
+            standing += self._standing_of(left.kinds(), spare_ns) if known else []
             kept_ns = min(_KEPT * window_ns, self._spending.budget.time_ns // 2)
             schedules = plan(
                 contenders(left),
@@ -84,6 +94,7 @@ class Refutation:
                 most_schedules=1 if course.shared else None if known else _FIRST,
                 times=1 + (self._rounds.spare(_REFUTED) > _PLENTY * course.limit),
                 given=standing,
+                onward=[steps for stands, steps in going if not stands],
             )
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))  # to plan takes time, too
             schedules += saving
@@ -93,13 +104,14 @@ class Refutation:
             schedules += standing
             if schedules:
                 known.append(known_of(left))
-                window_ns = recovery.admitted_ns - recovery.filled_ns
-                histories = self._rounds.send(schedules, start_ns, window_ns)
+                most_ns, window_ns = cut_short(window_ns), recovery.admitted_ns - recovery.filled_ns
+                histories = self._rounds.send(schedules, start_ns, window_ns, most_ns)
                 left = self._rounds.learn(left, histories)
             if key := self._saved(left):
                 left = self._rounds.learn(left, [key])
             elif not schedules:
                 break
+        self._rounds.drop()
 
     def _saved(self, left: Hypotheses) -> History:
         """Ask the key that was left alone since the limit was found: of a limit of 1, does it save what it does not use?"""
@@ -110,6 +122,8 @@ class Refutation:
         at_ns = max(self._sender.now_ns(), key[-1].received_ns + idle_ns)
         if at_ns > self._spending.end_ns or requests > self._rounds.spare(_STANDING):
             return []
+        if self._rounds.going and at_ns > self._sender.now_ns():
+            return []  # others are asked meanwhile
         self._idle, self._idled_ns = None, at_ns - key[-1].received_ns
         key += volleys(hit(requests, at_ns, requests))
         return key
@@ -157,7 +171,7 @@ class Refutation:
         long = any(steps[-1][0] > most_ns for _, steps in missing)
         if long or requests > self._rounds.spare(_STANDING):
             return []
-        self._rounds.standing |= dict.fromkeys((number for number, _ in missing), kind)
+        self._rounds.stand(missing, kind)
         return [steps for _, steps in missing]
 
 

@@ -1,13 +1,15 @@
-"""Rounds: schedules that are sent at once, each on a fresh key, and what they say of the limiter."""
+"""Rounds: schedules that are sent at once, each on a key of its own, and what they say of the limiter."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rateproof.probe.budget import Spending
 from rateproof.probe.course import Course
 from rateproof.probe.families import LAST
 from rateproof.probe.family import LimiterFamily
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
-from rateproof.probe.seen import History, Seen, Steps, volleys
+from rateproof.probe.seen import History, Onward, Seen, Steps, seen_before, volleys
 from rateproof.probe.sending import Sender
 from rateproof.probe.standing_keys import LATE, always
 from rateproof.units import SECOND_NS
@@ -17,7 +19,30 @@ LEAST_ROUND_NS = 3 * SECOND_NS // 2
 NEARLY = 1.25
 """Between the bounds of a window for which keys are sent that every name has to stand."""
 _GUESSED, _GUESSED_EACH = 100, 24  # requests of a round for a guess, and for each of the limit
+_LONG_NS, _CUT = 8 * SECOND_NS, 1.2  # a window, and rounds in windows, for which time is dear
+_PLANNING_NS = SECOND_NS  # between two rounds, or less
 _WHOLE = 2  # windows after which a count that all share is whole
+
+
+class Going(NamedTuple):
+    """A key that is to be asked more.
+
+    Args:
+        key: all that was seen of it.
+        later: instants, in ns, and requests.
+        stands: every name has to stand it.
+    """
+
+    key: History
+    later: Steps
+    stands: bool
+
+    def onward(self, start_ns: int) -> Onward:
+        """What it is asked in a round; what is late, at once."""
+        asked = Counter[int]()
+        for at_ns, count in self.later:
+            asked[max(0, at_ns - start_ns)] += count
+        return Onward(tuple(asked.items()), self.key)
 
 
 class Rounds:
@@ -26,6 +51,7 @@ class Rounds:
     Attributes:
         recovery: the same, with what a key was seen to save.
         standing: the limiter for which each of the keys was sent that every name has to stand.
+        going: keys of the last round that are to be asked more.
     """
 
     def __init__(
@@ -41,6 +67,8 @@ class Rounds:
         self.spending = spending
         self.recovery = recovery
         self.standing: dict[int, Kind] = {}
+        self.going: list[Going] = []
+        self._stands: set[Steps] = set()
         self._families = [family for family in families if family not in LAST]
         self._last = [family for family in families if family in LAST]
 
@@ -56,20 +84,54 @@ class Rounds:
         """Go beyond what naming takes; False if the budget has no more."""
         return self.spending.more(self.course.limit)
 
-    def send(self, schedules: Sequence[Steps], start_ns: int, window_ns: int) -> list[list[Seen]]:
-        """Send all at once; where keys share one count, one after the other, and idle before each."""
+    def stand(self, numbered: Iterable[tuple[int, Steps]], kind: Kind) -> None:
+        """Note the keys of the next round that every name has to stand, by their places: whatever comes of others, they go on."""
+        for number, steps in numbered:
+            self.standing[number] = kind
+            self._stands.add(steps)
+
+    def drop(self) -> None:
+        """Ask no keys more but those that every name has to stand."""
+        self.going = [each for each in self.going if each.stands]
+
+    def send(
+        self, schedules: Sequence[Steps], start_ns: int, window_ns: int, most_ns: int = 0
+    ) -> list[list[Seen]]:
+        """Send all at once; where keys share one count, one after the other, and idle before each.
+
+        Args:
+            schedules: what to send.
+            start_ns: when their 0 is.
+            window_ns: how long keys that share a count are idle, twice.
+            most_ns: what is later is left to the next round, if there is time between; 0: nothing is.
+
+        Returns:
+            All that is known of each key now, what it was asked in earlier rounds too.
+        """
         sender, course = self.sender, self.course
         if not course.shared:
-            histories = sender.send(schedules, start_ns)
-            course.take(schedules, histories)
-            return histories
-        histories = []
-        for number, steps in enumerate(schedules):
+            until_ns = _until(schedules, most_ns)
+            parts = [tuple(each for each in steps if each[0] <= until_ns) for steps in schedules]
+            asked = [steps for steps, part in zip(schedules, parts, strict=True) if part]
+            parts = [part for part in parts if part]
+            places = {id(key): place for place, key in enumerate(course.planned)}
+            keys = [places.get(id(seen_before(steps))) for steps in asked]
+            known = course.take(parts, sender.send(parts, start_ns, keys), start_ns, keys)
+            key_of = dict(zip(asked, known, strict=True))
+            stand = {id(each.key) for each in self.going if each.stands}
+            self.going = [
+                Going(key, later, id(key) in stand or steps in self._stands)
+                for steps in schedules
+                if (key := key_of.get(steps, seen_before(steps)))
+                if (later := tuple((start_ns + at_ns, n) for at_ns, n in steps if at_ns > until_ns))
+            ]
+            return known
+        histories, self.going = [], []
+        for steps in schedules:
             start_ns = max(start_ns, sender.now_ns() + LEAD_NS) + _WHOLE * window_ns
             if start_ns + steps[-1][0] > self.spending.end_ns:
                 break
-            histories += sender.send([steps], start_ns)
-            course.take([steps], histories[number:])
+            histories += course.take([steps], sender.send([steps], start_ns), start_ns)
         return histories
 
     def learn(
@@ -131,9 +193,37 @@ class Rounds:
         """Tell if keys that every name has to stand were sent for such a limit and window, as far as it is known."""
         return not self.to_stand(kind)
 
+    def known(self) -> list[History]:
+        """The keys of earlier rounds that may be asked more: all answers are known, and nothing is to come."""
+        course, busy = self.course, {id(each.key) for each in self.going}
+        return [
+            key
+            for key, (row, _) in zip(course.planned, course.begun, strict=True)
+            if not course.shared
+            and id(key) not in busy
+            # Of others nobody knows if they are full.
+            and sum(seen.admitted + seen.denied for seen in key)
+            == sum(count for _, count in course.rounds[row].steps)
+        ]
+
     def _joint(self) -> History:
         """All keys as one: they share a count."""
         return volleys([seen for history in self.course.keys for seen in history])
+
+
+def cut_short(window_ns: int) -> int:
+    """The length of a round: what is asked later goes on beside the next one where windows are long; 0: nothing does."""
+    return int(_CUT * window_ns) if window_ns > _LONG_NS else 0
+
+
+def _until(schedules: Sequence[Steps], most_ns: int) -> int:
+    """The last instant of a round that is cut short, where there is time before the next for planning."""
+    instants = sorted({at_ns for steps in schedules for at_ns, _ in steps})
+    until_ns = most_ns or instants[-1]
+    for at_ns in instants:
+        if until_ns < at_ns < until_ns + _PLANNING_NS:
+            until_ns = at_ns
+    return until_ns
 
 
 def serves(sent: Kind, kind: Kind) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import isqrt
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 GRANULARITY_NS = 1_500_000
 """The coarsest clock of a limiter: intervals are taken for so much longer at both ends."""
@@ -37,7 +37,39 @@ History: TypeAlias = Sequence[Seen]
 """The answers to one key, in the order in which they were decided."""
 
 Steps: TypeAlias = tuple[tuple[int, int], ...]
-"""(at_ns, requests) on one fresh key, in ns of the round that sends them."""
+"""(at_ns, requests) on one key, fresh unless they are `Onward`, in ns of the round that sends them."""
+
+
+class Onward(Steps):
+    """Steps that go on with a key of an earlier round; equal to no others, as the key is another.
+
+    Args:
+        steps: what is asked.
+        before: all that was seen of the key.
+    """
+
+    before: History
+
+    def __new__(cls, steps: Steps, before: History) -> Self:
+        """Tie the steps to a key."""
+        self = super().__new__(cls, steps)
+        self.before = before
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to nothing but itself."""
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        """Unlike all but itself."""
+        return self is not other
+
+    __hash__ = object.__hash__
+
+
+def seen_before(steps: Steps) -> History:
+    """All that was seen of a key before the steps; nothing of a fresh one."""
+    return steps.before if isinstance(steps, Onward) else ()
 
 
 class Box(NamedTuple):

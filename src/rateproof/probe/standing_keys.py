@@ -1,14 +1,13 @@
 """The keys that every name has to stand, and those that tell closely when a key comes back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from random import Random
 
-from rateproof.probe.family import admissions
+from rateproof.probe.family import admissions, explains
 from rateproof.probe.inference import Kind, spread
 from rateproof.probe.plan import recovery
-from rateproof.probe.seen import History, Steps
-from rateproof.probe.variation import missing_gaps
+from rateproof.probe.seen import History, Onward, Steps, seen_before
 from rateproof.units import SECOND_NS
 
 BUSY = 3
@@ -23,8 +22,9 @@ _SHORT_NS = 2 * SECOND_NS  # a window for which keys cost more than waiting
 _LOOKED_AT = 6
 _ROW = 20  # denials
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
-_BEFORE, _WIDTHS = 16, 8  # parts of a window, answers: denials come so long before its end
+_BEFORE, _WIDTHS = 16, 4  # parts of a window, answers: denials come so long before its end
 _LATE = 8  # parts of an answer
+_CLOSE = 200, 100, 50  # parts of the time between two edges: so close an edge is foretold
 _PARTS, _MOST_PARTS = 4, 8  # of the time in which a key comes back
 _FEW = 2
 _SOON = 4  # less than this part of a window leaves no time for denials
@@ -200,14 +200,28 @@ def _in_parts(limit: int, early_ns: int, late_ns: int, width_ns: int) -> Iterato
         yield (0, 1), (early_ns, 1)
 
 
-def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -> list[Steps]:
+def measuring(
+    kind: Kind,
+    start_ns: int,
+    width_ns: int,
+    part: int = _MEASURED,
+    known: Iterable[History] = (),
+) -> list[Steps]:
     """Ask when a key comes back, where that is not known closely: one key often, or several once if denials put it off.
 
     Of a clock's windows that are hardly known, two keys filled at different phases.
+
+    Args:
+        kind: the candidate.
+        start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
+        part: of the time between two edges: where it is known more closely, nothing is asked.
+        known: keys of earlier rounds: those that are full are asked before others are filled.
     """
     grain_ns = kind.grain_ns
     far = kind.family.other == "phase" and not kind.close
-    chosen = [*_of_block(kind, start_ns, width_ns)]
+    full = [*known]
+    chosen = [*_of_block(kind, start_ns, width_ns, full)]
     for shift in (0, kind.whole_ns // 3) if far else (0,):
         back_ns = _backs(kind, start_ns + shift)
         if back_ns is None or back_ns[1] - back_ns[0] <= grain_ns // part + width_ns + min(
@@ -228,8 +242,49 @@ def measuring(kind: Kind, start_ns: int, width_ns: int, part: int = _MEASURED) -
         step_ns = (high_ns - low_ns) // (most + 1)
         asked = [(shift + low_ns + step_ns * n, 1) for n in range(1, most + 1)]
         each = [tuple(asked)] if polls else [(one,) for one in asked]
-        chosen += [((shift, kind.fresh), *steps) for steps in each]
+        bounds_ns = shift + low_ns, shift + high_ns
+        chosen += _on_full(
+            kind, start_ns, each, full, filled=((shift, kind.fresh),), bounds_ns=bounds_ns
+        )
     return chosen
+
+
+def _on_full(
+    kind: Kind,
+    start_ns: int,
+    each: Sequence[Steps],
+    full: list[History],
+    *,
+    filled: Steps,
+    bounds_ns: tuple[int, int],
+    denied: Steps = (),
+) -> Iterator[Steps]:
+    """Ask keys while they come back, between two bounds: those that are full already, then fresh ones, filled first.
+
+    Args:
+        kind: the candidate.
+        start_ns: when the round begins.
+        each: what each is asked then.
+        full: keys of earlier rounds; those that are taken are taken out.
+        filled: what fills a fresh one, and what it denies.
+        bounds_ns: between which instants such a key comes back.
+        denied: what one that is full is asked first.
+    """
+    low_ns, high_ns = bounds_ns
+    for steps in each:
+        for key in full:
+            back_ns = returns(kind, key, start_ns, denied)
+            if back_ns and 2 * (back_ns[1] - back_ns[0]) >= high_ns - low_ns:
+                full.remove(key)
+                wide_ns = back_ns[1] - back_ns[0]
+                later = (
+                    (back_ns[0] + (at_ns - low_ns) * wide_ns // (high_ns - low_ns), count)
+                    for at_ns, count in steps
+                )
+                yield Onward((*denied, *later), key)
+                break
+        else:
+            yield *filled, *steps
 
 
 def _postponed(kind: Kind, start_ns: int, back_ns: tuple[int, int], denials: int) -> bool:
@@ -239,31 +294,32 @@ def _postponed(kind: Kind, start_ns: int, back_ns: tuple[int, int], denials: int
     return denied_ns is None or denied_ns[1] - high_ns >= kind.grain_ns // _MEASURED
 
 
-def edges_needed(kind: Kind, width_ns: int, keys: Sequence[History]) -> int:
-    """Count the edges that tell, with those of the keys, that it has no longer blocks, if all come as they are foretold."""
-    if not kind.timeless:
-        return 0
-    apart_ns = kind.high_ns - kind.low_ns + kind.high_ns // 100 + width_ns
-    gap_ns = apart_ns // _between(kind, apart_ns, width_ns) + 2 * width_ns
-    return missing_gaps(kind, keys, gap_ns)
-
-
-def _of_block(kind: Kind, start_ns: int, width_ns: int) -> Iterator[Steps]:
+def _of_block(kind: Kind, start_ns: int, width_ns: int, full: list[History]) -> Iterator[Steps]:
     """Ask when a denial no longer blocks, where that is not known closely: a key for each instant."""
     denied = ((kind.whole_ns // 2, 1),)
     low_ns, high_ns = _backs(kind, start_ns, denied) or (0, 0)
     if kind.block_ns and high_ns - low_ns > kind.whole_ns // _MEASURED + 2 * width_ns:
         filled: Steps = ((0, kind.limit), *denied)
         once_ns = denied[-1][0]
-        parts = [(high_ns - low_ns) * part // (_KEYS + 1) for part in range(1, _KEYS + 1)]
+        step_ns = (high_ns - low_ns) // (_KEYS + 1)
+        asked = [(low_ns + part * step_ns, 1) for part in range(1, _KEYS + 1)]
         again = _backs(kind, start_ns, (*denied, ((once_ns + low_ns) // 2, 1)))
         if again and again[1] - high_ns < kind.grain_ns // _MEASURED:
-            yield *filled, *((low_ns + part_ns, 1) for part_ns in parts)
+            each = [tuple(asked)]
         elif kind.whole_ns < _SHORT_NS:
-            yield *filled, *_put_off(once_ns, low_ns - once_ns, high_ns - once_ns)
+            each = [tuple(_put_off(once_ns, low_ns - once_ns, high_ns - once_ns))]
+            full = []  # the first of these denials tells when
         else:
-            for part_ns in parts:
-                yield *filled, (low_ns + part_ns, 1)
+            each = [(one,) for one in asked]
+        yield from _on_full(
+            kind,
+            start_ns,
+            each,
+            full,
+            filled=filled,
+            bounds_ns=(low_ns, high_ns),
+            denied=((0, 1),),
+        )
 
 
 def _put_off(at_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int, int]]:
@@ -287,21 +343,46 @@ def edges(kind: Kind, start_ns: int, width_ns: int, random: Random) -> Iterator[
             shift = 26 * window_ns // 25 + width_ns + int(share * phases_ns)
         if (back_ns := _backs(kind, start_ns + shift)) is None:
             continue
-        for part in (200, 100, 50):
-            margin_ns = _margin(kind, part)
-            early_ns = back_ns[0] - margin_ns - width_ns
-            late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
-            if late_ns < 2 * early_ns:
-                parts = _between(kind, late_ns - early_ns, width_ns)
-                inner = (early_ns + (late_ns - early_ns) * n // parts for n in range(parts))
-                asked = *((shift + at_ns, 1) for at_ns in inner), (shift + late_ns, count)
+        for part in _CLOSE:
+            *inner, (late_ns, _) = _around(kind, back_ns, width_ns, part)
+            if late_ns < 2 * inner[0][0]:
+                asked = *((shift + at_ns, 1) for at_ns, _ in inner), (shift + late_ns, count)
                 yield *early, (shift, kind.fresh), *asked
 
 
-def edge_of(kind: Kind, steps: Steps) -> tuple[int, int]:
-    """The instant at which such a key is filled, and the time in which it comes back."""
+def edge_of(kind: Kind, steps: Steps, start_ns: int) -> tuple[int, int]:
+    """The instant of the round at which such a key is filled, and the time in which it comes back."""
+    if key := seen_before(steps):
+        filled_ns = max(seen.sent_ns for seen in key if seen.admitted) - start_ns
+        return filled_ns, steps[-1][0] - steps[0][0]
     filled = int(kind.timeless)
     return steps[filled][0], steps[-1][0] - steps[filled + 1][0]
+
+
+def onward(kind: Kind, key: History, start_ns: int, width_ns: int) -> Iterator[Onward]:
+    """The same of a key that is full already, where it is back later."""
+    back_ns = returns(kind, key, start_ns)
+    if back_ns is None:
+        return
+    for part in _CLOSE:
+        asked = _around(kind, back_ns, width_ns, part)
+        if asked[0][0] > 0 and 4 * (asked[-1][0] - asked[0][0]) < kind.whole_ns:
+            yield Onward(asked, key)
+
+
+def returns(kind: Kind, key: History, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
+    """Between which instants a key comes back that is full already, after denials if so; None if it may not be full."""
+    full = {admissions(kind.family, box, [(start_ns, 1)], before=key) for box in kind.boxes}
+    return _backs(kind, start_ns, denied, key) if full == {((0,),)} else None
+
+
+def _around(kind: Kind, back_ns: tuple[int, int], width_ns: int, part: int) -> Steps:
+    """Just before a key comes back, just after, and in between where denials change nothing."""
+    margin_ns = _margin(kind, part)
+    early_ns = back_ns[0] - margin_ns - width_ns
+    late_ns = back_ns[1] + margin_ns + width_ns  # of all that filled it the last counts
+    parts = _between(kind, late_ns - early_ns, width_ns)
+    return tuple((early_ns + (late_ns - early_ns) * n // parts, 1) for n in range(parts + 1))
 
 
 def _between(kind: Kind, apart_ns: int, width_ns: int) -> int:
@@ -317,13 +398,17 @@ def _margin(kind: Kind, part: int) -> int:
     return kind.grain_ns // part + kind.interval_ns // _LATE
 
 
-def _backs(kind: Kind, start_ns: int, denied: Steps = ()) -> tuple[int, int] | None:
-    """Between which instants a key filled at `start_ns` comes back, after denials if so; None if it may not in time."""
+def _backs(
+    kind: Kind, start_ns: int, denied: Steps = (), key: History = ()
+) -> tuple[int, int] | None:
+    """Between which instants a key comes back, filled at `start_ns`, or before; after denials if so; None if it may not in time."""
     points = [box.point() for box in spread(sorted(kind.boxes), _LOOKED_AT)]
     most_ns = 2 * kind.whole_ns + max(kind.block_ns, default=0)
+    asked = denied if key else ((0, kind.fresh), *denied)
     found = [
-        recovery(kind.family, point, kind.fresh, start_ns, most_ns, denied=denied)
+        recovery(kind.family, point, asked, start_ns, most_ns, before=key)
         for point in points
+        if explains(kind.family, point, (key,))
     ]
     known = [at_ns for at_ns in found if at_ns is not None]
     return (min(known), max(known)) if len(known) == len(found) > 0 else None

@@ -9,18 +9,16 @@ from rateproof.probe.seen import History
 LONGEST = 4
 """Parts of a window: longer blocks are families of their own."""
 _CHANCE = 0.01
-_MOST_GAPS = 8
 _BACK, _CLOCK = 1, 2
 """What is fitted: after what time a key comes back, or the phase and the period of a clock."""
 
 
-def unseen_variation(kind: Kind, keys: Sequence[History], more: Sequence[int] = ()) -> int | None:
+def unseen_variation(kind: Kind, keys: Sequence[History]) -> int | None:
     """The most by which the times of a kind may vary unseen; None if nothing is known of it.
 
     Args:
         kind: comes back after the same time, or at edges of a clock.
         keys: what was seen of them.
-        more: gaps, in ns, that would be seen, too, each at a phase, or of an edge, of its own.
 
     A filled key comes back between a denial and an admission. Where the time varies by up to B
     it falls between two instants g apart with a chance of g/B at most. The closest of them say
@@ -35,7 +33,7 @@ def unseen_variation(kind: Kind, keys: Sequence[History], more: Sequence[int] = 
     if kind.family.other == "own phase":  # a phase is fitted to each key: too few edges are left
         return None
     if kind.on_clock:
-        return _bound(_edges(kind, keys), _CLOCK, more)
+        return _bound(_edges(kind, keys), _CLOCK)
     gaps = [*_gaps(kind.limit, keys)]
     longest = [
         _bound(
@@ -44,7 +42,6 @@ def unseen_variation(kind: Kind, keys: Sequence[History], more: Sequence[int] = 
                 for filled_ns, begun_ns, gap_ns in gaps
             ),
             _BACK,
-            more,
         )
         for of_key in (False, True)
     ]
@@ -52,16 +49,7 @@ def unseen_variation(kind: Kind, keys: Sequence[History], more: Sequence[int] = 
     return max(known) if len(known) == len(longest) else None
 
 
-def missing_gaps(kind: Kind, keys: Sequence[History], gap_ns: int) -> int:
-    """Count the gaps, all as far apart, that tell, with those that were seen, that blocks are no longer than families of their own."""
-    for number in range(_MOST_GAPS):
-        known_ns = unseen_variation(kind, keys, [gap_ns] * number)
-        if known_ns is not None and known_ns <= kind.high_ns // LONGEST:
-            return number
-    return _MOST_GAPS
-
-
-def _bound(gaps: Iterable[tuple[int, int]], fitted: int, more: Sequence[int]) -> int | None:
+def _bound(gaps: Iterable[tuple[int, int]], fitted: int) -> int | None:
     """The most of which the chance to fit all gaps is not too small; of those that overlap the closest counts."""
     gaps_ns: list[int] = []
     last_ns: int | None = None
@@ -71,7 +59,7 @@ def _bound(gaps: Iterable[tuple[int, int]], fitted: int, more: Sequence[int]) ->
         else:
             gaps_ns.append(end_ns - begin_ns)
             last_ns = end_ns
-    others = sorted([*gaps_ns, *more])[fitted:]
+    others = sorted(gaps_ns)[fitted:]
     return min(
         (
             ceil((prod(others[:number]) / _CHANCE) ** (1 / number))

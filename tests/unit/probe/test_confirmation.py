@@ -22,7 +22,7 @@ from rateproof.probe.family import explains
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
 from rateproof.probe.seen import Box, Seen, condensed
 from rateproof.probe.standing_keys import always
-from rateproof.probe.variation import missing_gaps, unseen_variation
+from rateproof.probe.variation import unseen_variation
 
 MS, S = 1_000_000, 1_000_000_000
 BEGIN_NS = 10**15
@@ -205,12 +205,6 @@ def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_
     assert unseen_variation(KIND, same[:1]) is None
     longest = [unseen_variation(KIND, same[:keys]) for keys in (2, 3, 4)]
     assert longest == [1200 * MS, 120 * MS, pytest.approx(55.7 * MS, rel=0.01)]
-
-
-@pytest.mark.parametrize(("keys", "missing"), [(1, 3), (2, 2), (3, 1), (4, 0)])
-def test_gaps_that_were_seen_are_not_looked_for_again(keys, missing):
-    same = [_filled(137 * number, 990, 1000) for number in range(keys)]
-    assert missing_gaps(KIND._replace(high_ns=240 * MS), same, 12 * MS) == missing
 
 
 @pytest.mark.parametrize(

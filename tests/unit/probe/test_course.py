@@ -16,6 +16,7 @@ from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import named_kind
 from rateproof.probe.investigation import run_course
 from rateproof.probe.refutation import Refutation
+from rateproof.probe.rounds import Rounds
 from rateproof.probe.seen import Seen
 from tests.samples import quick_first
 
@@ -294,7 +295,7 @@ def test_what_surprised_of_other_families_is_nothing_against_a_clock_of_each_key
 ):
     """It is looked at only once they are refuted, and all of its own predictions are made afterwards."""
     monkeypatch.setattr(investigation, "SURPRISES", 1)
-    course, _ = _course(simulated, fixed_window(5, S, 2, per_key=True), 2)
+    course, _ = _course(simulated, fixed_window(5, S, 5, per_key=True), 5)
     assert course.surprises == 1
     assert named_kind(course).family.other == "own phase"
 
@@ -506,5 +507,25 @@ def test_answers_of_fifty_milliseconds_and_slow_ones_mislead_nobody(simulated):
 def test_a_key_that_is_asked_one_by_one_does_not_tell_how_closely_a_schedule_knows_an_instant():
     course = Course(keys=[[Seen(0, S, 30, 1)] * 9])
     assert course.width_ns == S
-    course.take([((0, 1),)], [[Seen(2 * S, 2 * S + 5 * MS, 1, 0)]])
+    course.take([((0, 1),)], [[Seen(2 * S, 2 * S + 5 * MS, 1, 0)]], 2 * S)
     assert course.width_ns == 5 * MS
+
+
+@pytest.mark.parametrize(("name", "seed"), [("sliding-counter", 3), ("fixed-window", 6)])
+def test_no_name_is_given_while_a_key_is_to_be_asked_more(simulated, monkeypatch, name, seed):
+    """Rounds of long windows are cut short, and what comes later counts for a name, too."""
+    made = []
+    begin = Rounds.__init__
+    monkeypatch.setattr(Rounds, "__init__", lambda *of: made.append(of[0]) or begin(*of))
+    limiter = simulated.make(name, 5, 20 * S)
+    course, _ = _course(simulated, limiter, seed, Budget(400, 200 * S))
+    assert named_kind(course).family.name == name
+    assert not made[0].going
+
+
+@pytest.mark.parametrize(("seed", "time_s"), [(3, 90), (4, 90), (5, 130)])
+def test_what_is_asked_of_a_key_that_is_full_still_ends_in_time(simulated, seed, time_s):
+    budget = Budget(400, time_s * S)
+    _, sender = _course(simulated, simulated.make("fixed-window", 5, 20 * S), seed, budget)
+    assert sender.now_ns() - BEGIN_NS <= time_s * S + 100 * MS
+    assert sender.requests <= 400

@@ -244,3 +244,14 @@ def test_a_busy_key_of_a_clock_is_filled_just_after_each_edge_and_denied_just_be
     assert again - two == all_ - one < S // 5
     log = kind._replace(family=OF["sliding-log"])
     assert refilled(log, BEGIN_NS, first, later, WIDTH_NS) == (*first, *later)
+
+
+def test_a_block_of_half_a_window_is_met_after_denials_though_answers_are_slow():
+    """Denials come late enough for it to outlast the window, and what an answer may be off."""
+    boxes = [Box(40, low_ns, low_ns + MS) for low_ns in range(189 * MS, 205 * MS, MS)]
+    kind = Kind(OF["sliding-log"], 40, boxes[0].low_ns, boxes[-1].high_ns, boxes, 4 * MS)
+    limiter = UNKNOWN["a log that blocks after 5 denials"](40, 200 * MS, 0)
+    keys = closely(kind, BEGIN_NS, 10 * MS)
+    whole = kind._replace(boxes=[Box(40, 189 * MS, 206 * MS)])
+    assert _unexplained(limiter, whole, keys) == 1
+    assert _unexplained(simulated.LIMITERS["sliding-log"](40, 200 * MS, 0), whole, keys) == 0

@@ -9,6 +9,7 @@ from rateproof.probe.seen import History
 LONGEST = 4
 """Parts of a window: longer blocks are families of their own."""
 _CHANCE = 0.01
+_MOST_GAPS = 16  # more of them tell little, and their product would be beyond a float
 _BACK, _CLOCK = 1, 2
 """What is fitted: after what time a key comes back, or the phase and the period of a clock."""
 
@@ -63,7 +64,7 @@ def _bound(gaps: Iterable[tuple[int, int]], fitted: int) -> int | None:
     return min(
         (
             ceil((prod(others[:number]) / _CHANCE) ** (1 / number))
-            for number in range(1, len(others) + 1)
+            for number in range(1, min(len(others), _MOST_GAPS) + 1)
         ),
         default=None,
     )

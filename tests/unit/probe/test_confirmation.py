@@ -200,6 +200,11 @@ def _filled(at_ms, denied_ms, back_ms, width_ms=1):
     ]
 
 
+def test_how_much_may_vary_is_known_of_any_number_of_keys():
+    keys = [_filled(137 * number, 990, 1000) for number in range(200)]
+    assert unseen_variation(KIND, keys) == unseen_variation(KIND, keys[:17])
+
+
 def test_keys_that_come_back_after_the_same_time_at_several_phases_exclude_long_blocks():
     same = [_filled(137 * number, 990, 1000) for number in range(4)]
     assert unseen_variation(KIND, same[:1]) is None

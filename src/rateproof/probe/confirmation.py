@@ -13,7 +13,7 @@ from itertools import accumulate, chain, pairwise
 from rateproof.policy.sliding_log import SLIDING_LOG
 from rateproof.probe.family import LimiterFamily, explains, foreseen
 from rateproof.probe.inference import Hypotheses, Kind, spread
-from rateproof.probe.seen import Box, History, Seen
+from rateproof.probe.seen import GRANULARITY_NS, Box, History, Seen
 from rateproof.probe.variation import LONGEST, unseen_variation
 from rateproof.units import SECOND_NS
 
@@ -148,6 +148,7 @@ def count_predictions(
     """Count the volleys since an instant, of explained keys, that had to go as they went, for more requests than a fresh key gets."""
     boxes = spread(sorted(kind.boxes), BOXES)
     own = kind.family.other == "own phase"  # nothing is certain before a key came back once
+    since_ns -= GRANULARITY_NS  # so much earlier than it was sent
     for history in keys:
         told = [list(foreseen(kind.family, box, history, knowing=own)) for box in boxes]
         asked = accumulate(seen.admitted + seen.denied for seen in history)

@@ -16,15 +16,7 @@ from rateproof.probe.confirmation import (
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.predicting import Wanted, schedules_for
-from rateproof.probe.rounds import (
-    LEAD_NS,
-    LEAST_ROUND_NS,
-    NEARLY,
-    Rounds,
-    cut_short,
-    known_of,
-    serves,
-)
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Steps, seen_before, volleys
 from rateproof.probe.several import Key
 from rateproof.probe.standing_keys import FINELY, closely, measuring, onward, refilled
@@ -76,7 +68,7 @@ class Confirming:
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
             window_ns = kind.whole_ns
             histories = (
-                self._rounds.send(schedules, start_ns, window_ns, cut_short(window_ns))
+                self._rounds.send(schedules, start_ns, window_ns, self._rounds.cut_short(window_ns))
                 if schedules
                 else []
             )

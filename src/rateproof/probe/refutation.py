@@ -5,15 +5,7 @@ from math import isqrt
 
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
-from rateproof.probe.rounds import (
-    LEAD_NS,
-    LEAST_ROUND_NS,
-    NEARLY,
-    Rounds,
-    cut_short,
-    known_of,
-    serves,
-)
+from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
 from rateproof.probe.seen import History, Steps, volleys
 from rateproof.probe.several import Key
 from rateproof.units import SECOND_NS
@@ -104,7 +96,10 @@ class Refutation:
             schedules += standing
             if schedules:
                 known.append(known_of(left))
-                most_ns, window_ns = cut_short(window_ns), recovery.admitted_ns - recovery.filled_ns
+                most_ns, window_ns = (
+                    self._rounds.cut_short(window_ns),
+                    recovery.admitted_ns - recovery.filled_ns,
+                )
                 histories = self._rounds.send(schedules, start_ns, window_ns, most_ns)
                 left = self._rounds.learn(left, histories)
             if key := self._saved(left):

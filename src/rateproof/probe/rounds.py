@@ -38,7 +38,7 @@ class Going(NamedTuple):
     stands: bool
 
     def onward(self, start_ns: int) -> Onward:
-        """What it is asked in a round; what is late, at once."""
+        """The steps of a round that it is asked; those that are late, at once."""
         asked = Counter[int]()
         for at_ns, count in self.later:
             asked[max(0, at_ns - start_ns)] += count
@@ -134,6 +134,11 @@ class Rounds:
             histories += course.take([steps], sender.send([steps], start_ns), start_ns)
         return histories
 
+    @staticmethod
+    def cut_short(window_ns: int) -> int:
+        """The length of a round: later requests go on beside the next one where windows are long; 0: none do."""
+        return int(_CUT * window_ns) if window_ns > _LONG_NS else 0
+
     def learn(
         self, left: Hypotheses, histories: Sequence[History], *, careful: int = 0
     ) -> Hypotheses:
@@ -209,11 +214,6 @@ class Rounds:
     def _joint(self) -> History:
         """All keys as one: they share a count."""
         return volleys([seen for history in self.course.keys for seen in history])
-
-
-def cut_short(window_ns: int) -> int:
-    """The length of a round: what is asked later goes on beside the next one where windows are long; 0: nothing does."""
-    return int(_CUT * window_ns) if window_ns > _LONG_NS else 0
 
 
 def _until(schedules: Sequence[Steps], most_ns: int) -> int:

@@ -11,7 +11,7 @@ LONGEST = 4
 _CHANCE = 0.01
 _MOST_GAPS = 16  # more of them tell little, and their product would be beyond a float
 _BACK, _CLOCK = 1, 2
-"""What is fitted: after what time a key comes back, or the phase and the period of a clock."""
+"""The number of times that are fitted: after what time a key comes back, or the phase and the period of a clock."""
 
 
 def unseen_variation(kind: Kind, keys: Sequence[History]) -> int | None:

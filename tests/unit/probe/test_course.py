@@ -521,6 +521,7 @@ def test_no_name_is_given_while_a_key_is_to_be_asked_more(simulated, monkeypatch
     course, _ = _course(simulated, limiter, seed, Budget(400, 200 * S))
     assert named_kind(course).family.name == name
     assert not made[0].going
+    assert course.proof.keys >= 3
 
 
 @pytest.mark.parametrize(("seed", "time_s"), [(3, 90), (4, 90), (5, 130)])

@@ -45,6 +45,7 @@ class SimulatedSender:
         self._limiter = limiter
         self._keys: list[Any] = []
         self._scheduled: list[Any] = []
+        self._hit: dict[Any, Any] = {}
         self._shared = limiter() if shared else None
         self._connections = 0
 
@@ -76,7 +77,12 @@ class SimulatedSender:
             self.clock_ns = max(self.clock_ns, at_ns)
             return self._on(key, ((0, requests),), self.clock_ns, connections)
 
+        self._hit[hit] = key
         return hit
+
+    def keep(self, hit: Callable[[int, int, int], list[Seen]]) -> None:
+        """Let schedules go on with the key of a hitter."""
+        self._scheduled.append(self._hit[hit])
 
     def send(
         self, schedules: Sequence[Steps], start_ns: int, keys: Sequence[int | None] = ()

@@ -1,6 +1,6 @@
 """Confirming: rounds of predictions, until the candidate may be named or is refuted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from random import Random
 
@@ -16,14 +16,12 @@ from rateproof.probe.confirmation import (
 from rateproof.probe.inference import Hypotheses, Kind
 from rateproof.probe.plan import RoundBounds, beyond, contenders, plan
 from rateproof.probe.predicting import Wanted, schedules_for
-from rateproof.probe.rounds import LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
-from rateproof.probe.seen import History, Steps, seen_before, volleys
-from rateproof.probe.several import Key
+from rateproof.probe.rounds import IDLE, LEAD_NS, LEAST_ROUND_NS, NEARLY, Rounds, known_of, serves
+from rateproof.probe.seen import GRANULARITY_NS, Onward, Steps, seen_before
 from rateproof.probe.standing_keys import FINELY, closely, measuring, onward, refilled
 from rateproof.units import SECOND_NS
 
 _THOROUGH = 3  # looks at what is left beside a candidate
-_IDLE = 3  # windows of one key between denials and the next request
 _CONFIRMING, _MEASURING = 20, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
@@ -39,12 +37,11 @@ _CLOSER, _CONFIRMED = 0.85, 1
 class Confirming:
     """Rounds that confirm; the first key is asked again in one of them."""
 
-    def __init__(self, rounds: Rounds, first: Key | None) -> None:
+    def __init__(self, rounds: Rounds) -> None:
         self._rounds = rounds
         self._sender = rounds.sender
         self._course = rounds.course
         self._spending = rounds.spending
-        self._first = first
 
     def run(self, left: Hypotheses) -> bool:
         """Predict, until it may be named or the budget is spent; False if it is refuted instead."""
@@ -64,7 +61,9 @@ class Confirming:
             if late_ns > 0:  # to plan took longer: the same phase of a clock, later
                 start_ns += -(-late_ns // kind.whole_ns) * kind.whole_ns
                 going = [each.onward(start_ns) for each in self._rounds.going]
-                schedules = [*going, *(each for each in schedules if not seen_before(each))]
+                idle = self._rounds.resting(kind)  # for longer then
+                kept = (s for s in schedules if not seen_before(s) or seen_before(s) is idle)
+                schedules = [*going, *kept]
             lead_ns = max(lead_ns, 2 * (sender.now_ns() - now_ns))
             window_ns = kind.whole_ns
             histories = (
@@ -72,13 +71,12 @@ class Confirming:
                 if schedules
                 else []
             )
-            again = self._reused(kind) if only else []
-            if not histories and not again:
+            if not histories:
                 named = proof.done and kind.narrow
                 if not named and ((alone(proof, left) and not only) or self._rounds.more()):
                     continue  # what else is possible answers the same, or there are requests left
                 break
-            left = self._rounds.learn(left, [*histories, *again], careful=1)
+            left = self._rounds.learn(left, histories, careful=1)
             kind = _sifted(left, proof, 2)
             if kind is None:
                 course.surprises += only  # one of many was a guess, and no prediction of a name
@@ -91,7 +89,7 @@ class Confirming:
                 return False  # it is hardly the rule, and another one may be
             count_predictions(proof, kind, histories, start_ns)
             count_excluded(proof, left, kind, course.keys)
-            proof.stood = self._rounds.stood(kind) and (self._first is None or course.shared)
+            proof.stood = self._rounds.stood(kind) and self._rounds.resting(kind) is None
             proof.stood &= not self._rounds.going
             # One more round that says no more than the window would take too long, or too much.
             late = self._spending.late(kind.limit, kind.whole_ns, 2 * kind.whole_ns)
@@ -112,41 +110,43 @@ class Confirming:
         missing = self._rounds.to_stand(kind) if roughly else []
         # The busy one goes on where an edge is told, and so costs little; else it takes long.
         busy = [steps for number, steps in missing if number == 0]
-        later = kind.timeless or kind.limit > _CHEAP or kind.whole_ns < _DEAR_NS
-        missing = [(number, steps) for number, steps in missing if sure and (number or not later)]
+        told = kind.timeless or kind.limit > _CHEAP or kind.whole_ns < _DEAR_NS
+        missing = [(number, steps) for number, steps in missing if sure and (number or not told)]
         width_ns, measured = self._course.width_ns, list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
             # Where it is tight, edges need not be foretold more closely.
             finer = _wide(kind) if kind.tight else max(finer, _wide(kind))
-            measured = measuring(kind, start_ns, width_ns, finer, self._rounds.known())
+            measured = measuring(kind, start_ns, width_ns, finer, self._rounds.known(kind))
             proof.measured += bool(measured)
         requests = sum(count for steps in measured for _, count in steps)
         going = [each.onward(start_ns) for each in self._rounds.going]
         if kind.whole_ns < _DEAR_NS and 0 < requests <= self._rounds.spare(_CONFIRMED):
             return [*going, *measured]  # the next round foretells more closely
-        edges, closest = self._foretold(proof, left, kind, start_ns)
+        again = self._reused(kind, start_ns) if only else []
+        edges, closest = self._foretold(proof, left, kind, start_ns, again)
         joined = bool(busy) and len(closest) > 1
         # Keys that have to be sent tell rivals apart, too: what is missing after them is asked then.
         waits = (joined and kind.whole_ns < _DEAR_NS) or (
             bool(measured) and not proof.closely and not closest
         )
         if joined:
-            row = closest.pop()
-            from_ns = row[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
-            again = tuple(step for step in busy[0] if step[1] > kind.limit and step[0] > from_ns)
-            goes_on = refilled(kind, start_ns, row, again, width_ns)
+            goes_on = refilled(kind, start_ns, closest.pop(), busy[0], width_ns)
             missing = [(0, goes_on), *(each for each in missing if each[0])]
-        elif busy and sure and later and (closest or proof.closely):
+        elif busy and sure and told and (closest or proof.closely):
             missing.insert(0, (0, busy[0]))
         first = [*measured, *closest, *(steps for _, steps in missing)]
-        requests = sum(count for steps in [*going, *first] for _, count in steps) + self._reserved
+        again = [steps for steps in again if self._reserved(kind, first)]
+        if closest or proof.closely or not first:
+            first += again  # else it is one of the closest keys, later
+        reserved = self._reserved(kind, first)
+        requests = sum(count for steps in [*going, *first] for _, count in steps) + reserved
         named = proof.done and kind.narrow  # the rest tells more of the window: not worth more
         while (
             only and not named and requests > self._rounds.spare(_CONFIRMED) and self._rounds.more()
         ):
             pass  # a part of them says nothing
-        most_requests = self._rounds.spare(_CONFIRMED) - self._reserved
+        most_requests = self._rounds.spare(_CONFIRMED) - reserved
         predictable = self._predictable(proof, left, kind)
         thorough = only or (predictable and self._plenty(kind))
         longest_ns = max((steps[-1][0] for steps in first), default=0)
@@ -166,7 +166,7 @@ class Confirming:
             first=first,
             onward=[
                 steps
-                for key in self._rounds.known()
+                for key in self._rounds.known(kind)
                 for steps in onward(kind, key, start_ns, width_ns)
             ],
         )
@@ -180,9 +180,14 @@ class Confirming:
         return schedules + self._closer(left, kind, start_ns, schedules, only=only)
 
     def _foretold(
-        self, proof: Confirmation, left: Hypotheses, kind: Kind, start_ns: int
+        self,
+        proof: Confirmation,
+        left: Hypotheses,
+        kind: Kind,
+        start_ns: int,
+        again: Sequence[Onward],
     ) -> tuple[int, list[Steps]]:
-        """Count the edges that are to be foretold; the keys that are asked just before and after one."""
+        """Count the edges that are to be foretold; the keys that are asked just before and after one, the first key among them."""
         width_ns, edges = self._course.width_ns, proof.missing_edges
         closest: list[Steps] = []
         if not self._predictable(proof, left, kind) or measuring(
@@ -190,7 +195,8 @@ class Confirming:
         ):
             return 0, closest  # nothing could be foretold closely
         if not proof.closely:
-            closest = closely(kind, start_ns, width_ns)
+            now = [seen_before(steps) for steps in again if not steps[0][0]]
+            closest = closely(kind, start_ns, width_ns, *now)
             edges -= bool(closest)
         return edges, closest
 
@@ -203,23 +209,21 @@ class Confirming:
         """Tell if there are requests for a guess that may be wrong, and time is dearer."""
         return kind.whole_ns > _DEAR_NS and self._rounds.plenty(kind.limit)
 
-    @property
-    def _reserved(self) -> int:
-        """The requests that are kept for the first key."""
-        return beyond(self._course.limit) if self._first and not self._course.shared else 0
+    def _reserved(self, kind: Kind, schedules: Iterable[Steps]) -> int:
+        """The requests that are kept for the first key, unless it is among those that are asked, or was."""
+        key = self._rounds.resting(kind)
+        asked = key is None or any(seen_before(steps) is key for steps in schedules)
+        return 0 if asked else beyond(self._course.limit)
 
-    def _reused(self, kind: Kind) -> list[History]:
-        """Ask the first key again, idle for three cycles after denials, for more than it can save."""
-        course, now_ns, requests = self._course, self._sender.now_ns(), beyond(kind.limit)
-        if self._first is None or course.shared or self._rounds.spare(_CONFIRMED) < requests:
+    def _reused(self, kind: Kind, start_ns: int) -> list[Onward]:
+        """Ask the first key again, idle for three cycles after denials, for more than it can save; nothing if that is too late."""
+        key = self._rounds.resting(kind)
+        if key is None:
             return []
-        hit, key = self._first
-        at_ns = max(now_ns, key[-1].received_ns + _IDLE * kind.whole_ns)
-        if at_ns > min(self._spending.end_ns, now_ns + kind.whole_ns * (not self._rounds.going)):
+        at_ns = max(0, key[-1].received_ns + GRANULARITY_NS + IDLE * kind.whole_ns - start_ns)
+        if at_ns > kind.whole_ns:
             return []
-        key += volleys(hit(requests, at_ns, requests))
-        self._first = None
-        return [key]
+        return [Onward(((at_ns, beyond(kind.limit)),), key)]
 
     def _closer(
         self,
@@ -232,6 +236,7 @@ class Confirming:
     ) -> list[Steps]:
         """Schedules that tell more about the window, where it is not known closely."""
         spent = sum(count for steps in before for _, count in steps)
+        reserved = self._reserved(kind, before)
         if kind.tight or (before and self._course.shared):
             return []
         if not kind.family.refills:
@@ -239,19 +244,17 @@ class Confirming:
             # Where it is not known closely enough for a name, most answers are quicker than the slowest.
             width_ns = self._course.width_ns if kind.narrow else self._course.interval_ns
             asked = {id(seen_before(steps)) for steps in before}
-            free = [key for key in self._rounds.known() if id(key) not in asked]
+            free = [key for key in self._rounds.known(kind) if id(key) not in asked]
             keys = [] if known else measuring(kind, start_ns, width_ns, FINELY, free)
             latest_ns = self._spending.end_ns - start_ns
             keys = [steps for steps in keys if steps[-1][0] <= latest_ns and steps not in before]
             if before and not only and kind.limit > _CHEAP and len(keys) > 1:
                 return []  # too many for a guess that may be wrong
             requests = sum(count for steps in keys for _, count in steps)
-            return (
-                keys if requests <= self._rounds.spare(_CONFIRMED) - self._reserved - spent else []
-            )
+            return keys if requests <= self._rounds.spare(_CONFIRMED) - reserved - spent else []
         if kind.limit > 1 and kind.family.other in {"", "tick"}:
             drained = _drained(kind, start_ns, self._spending.end_ns - start_ns)
-            requests = sum(count for _, count in drained) + spent + self._reserved
+            requests = sum(count for _, count in drained) + spent + reserved
             late = start_ns + drained[-1][0] > self._spending.end_ns
             if kind.narrow:  # a closer window is not worth more time than naming takes
                 late = self._spending.late(kind.limit, kind.whole_ns, drained[-1][0])
@@ -263,7 +266,7 @@ class Confirming:
             RoundBounds(
                 start_ns,
                 self._course.width_ns,
-                self._rounds.spare(_CLOSER) - self._reserved - spent,
+                self._rounds.spare(_CLOSER) - reserved - spent,
                 min(self._spending.end_ns - start_ns, 2 * kind.whole_ns),
             ),
             most_schedules=3,

@@ -41,7 +41,8 @@ class Course:
         surprises: how often a prediction was wrong.
         rounds: every schedule, in order.
         keys: what was seen of each key.
-        planned: the same of those to which schedules were sent.
+        first: the same of the one that was filled at once, if schedules go on with it.
+        planned: the same of it, and of those to which schedules were sent.
         begun: of each of them its place in `rounds`, and the instant of its 0.
         shared: fresh identities share one count, so they are no fresh keys.
         held_ns: how long the first key denied at least.
@@ -60,6 +61,7 @@ class Course:
     surprises: int = 0
     rounds: list[Round] = dataclasses.field(default_factory=list)
     keys: list[History] = dataclasses.field(default_factory=list)
+    first: list[Seen] | None = None
     planned: list[list[Seen]] = dataclasses.field(default_factory=list)
     begun: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     shared: bool = False
@@ -83,15 +85,21 @@ class Course:
 
         Of schedules, once some were sent: a key that is asked one by one takes longer.
         """
-        keys = self.planned or self.keys
+        keys = [key for key in self.planned if key is not self.first] or self.keys
         widths = sorted(seen.received_ns - seen.sent_ns for key in keys for seen in key)
         return widths[len(widths) * 9 // 10] if widths else self.interval_ns
 
     def follow(self, key: History) -> None:
         """Note what came of a key that was asked as its answers came."""
         self.keys.append(key)
-        steps = [(seen.sent_ns - key[0].sent_ns, seen.admitted + seen.denied) for seen in key]
-        self.rounds.append(Round(tuple(steps), tuple(seen.admitted for seen in key)))
+        self.rounds.append(_asked(key))
+
+    def keep(self, key: list[Seen], row: int) -> None:
+        """Note that schedules go on with the first key; `row`: its place in `rounds`."""
+        self.rounds[row] = _asked(key)
+        self.first = key
+        self.planned.append(key)
+        self.begun.append((row, key[0].sent_ns))
 
     def take(
         self,
@@ -130,6 +138,12 @@ class Course:
             denying = [key[0].admitted for key in known if key and key[0].denied]
             self.limit = max(1, min([self.limit, *denying]))
         return known
+
+
+def _asked(key: History) -> Round:
+    """The schedule of a key that was asked as its answers came."""
+    steps = [(seen.sent_ns - key[0].sent_ns, seen.admitted + seen.denied) for seen in key]
+    return Round(tuple(steps), tuple(seen.admitted for seen in key))
 
 
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:

@@ -48,7 +48,7 @@ def run_course(
         if course.several:
             return course
     rounds = Rounds(sender, course, spending, families, recovery)
-    refutation, confirming = Refutation(rounds, search.idle), Confirming(rounds, search.first)
+    refutation, confirming = Refutation(rounds, search.idle), Confirming(rounds)
     course.hypotheses = rounds.hypotheses()
     while course.hypotheses.boxes and course.surprises < SURPRISES:
         refutation.run(course.hypotheses)

@@ -62,6 +62,7 @@ class LimitSearch:
         other, place = sender.hitter(fresh=False), len(course.keys) - 1
         size = max(8, course.burst + max(3, course.burst // 8))
         hit, seen = self._burst(size)
+        row = len(course.rounds) - 1
         if seen and not any(each.admitted for each in seen):
             course.shared = True
             seen = self._later(hit, size) if course.burst else []
@@ -93,6 +94,10 @@ class LimitSearch:
             self._stuck(alone, filled, back)
         if not back:
             return None
+        if self.first and not course.shared:
+            one, first = self.first
+            sender.keep(one)
+            course.keep(first, row)
         return Recovery(
             course.limit,
             filled.sent_ns,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rateproof.probe.budget import Spending
@@ -21,6 +22,7 @@ NEARLY = 1.25
 _GUESSED, _GUESSED_EACH = 100, 24  # requests of a round for a guess, and for each of the limit
 _LONG_NS, _CUT = 8 * SECOND_NS, 1.2  # a window, and rounds in windows, for which time is dear
 _PLANNING_NS = SECOND_NS  # between two rounds, or less
+IDLE = 3  # windows of one key between denials and the next request
 _WHOLE = 2  # windows after which a count that all share is whole
 
 
@@ -198,9 +200,21 @@ class Rounds:
         """Tell if keys that every name has to stand were sent for such a limit and window, as far as it is known."""
         return not self.to_stand(kind)
 
-    def known(self) -> list[History]:
-        """The keys of earlier rounds that may be asked more: all answers are known, and nothing is to come."""
-        course, busy = self.course, {id(each.key) for each in self.going}
+    def resting(self, kind: Kind) -> History | None:
+        """The first key, until it was asked, idle for three windows, for more than it can save; None then, and if keys share one count."""
+        key = self.course.first
+        if key is None or self.course.shared:
+            return None
+        reused = any(
+            after.sent_ns - before.received_ns >= IDLE * kind.whole_ns
+            and after.admitted + after.denied > kind.limit
+            for before, after in pairwise(key)
+        )
+        return None if reused else key
+
+    def known(self, kind: Kind) -> list[History]:
+        """The keys of earlier rounds that may be asked more: all answers are known, nothing is to come, and none is to stay idle."""
+        course, busy = self.course, {id(self.resting(kind)), *(id(each.key) for each in self.going)}
         return [
             key
             for key, (row, _) in zip(course.planned, course.begun, strict=True)

@@ -81,6 +81,7 @@ class HttpSender:
         self._keys = None if keys is None else deque(keys.keys)
         self._file = keys
         self._sent: list[bytes] = []
+        self._hit: dict[Hit, bytes] = {}
         self._searched = scenario
         self._transport = transport
 
@@ -179,7 +180,13 @@ class HttpSender:
             scenario = replace(client, groups=(group,), start_ns=at_ns)
             return self._seen(list(self._transport(scenario, control=Control())))
 
+        if client.tokens:
+            self._hit[hit] = client.tokens.keys[0]
         return hit
+
+    def keep(self, hit: Hit) -> None:
+        """Let schedules go on with the key of a hitter, as with that of an earlier schedule: the last one so far."""
+        self._sent.append(self._hit[hit])
 
     def ask(self, scenario: Scenario, *, most: int = 1) -> list[Seen]:
         """Send with the identity of a scenario's namespace until one is not admitted.

@@ -43,6 +43,10 @@ class Sender(Protocol):
         """Return what sends to one key, each time on new connections."""
         ...
 
+    def keep(self, hit: Hit) -> None:
+        """Let schedules go on with the fresh key of a hitter, as with that of an earlier schedule: the last one so far."""
+        ...
+
     def waits(self, requests: int) -> tuple[list[int], int]:
         """Send at once on a fresh key: how long what is admitted waits, and the denials."""
         ...

@@ -6,7 +6,7 @@ from random import Random
 
 from rateproof.probe.family import admissions, explains
 from rateproof.probe.inference import Kind, spread
-from rateproof.probe.plan import recovery
+from rateproof.probe.plan import beyond, recovery
 from rateproof.probe.seen import History, Onward, Steps, seen_before
 from rateproof.units import SECOND_NS
 
@@ -49,17 +49,21 @@ def _busy(limit: int, window_ns: int) -> Steps:
     return ((0, limit), *row, *((number * again_ns, limit + 1) for number in range(1, fillings)))
 
 
-def refilled(kind: Kind, start_ns: int, first: Steps, later: Steps, width_ns: int) -> Steps:
-    """A key that goes on being asked for more than all; of a clock, just after each edge, and for one before it."""
-    margin_ns, steps = _margin(kind, FINELY) + width_ns, first
+def refilled(kind: Kind, start_ns: int, first: Steps, busy: Steps, width_ns: int) -> Steps:
+    """A key that goes on as the busy one, asked for more than all; of a clock, just after each edge, and for one before it."""
+    margin_ns, key = _margin(kind, FINELY) + width_ns, seen_before(first)
+    full_ns = first[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
+    later = tuple(step for step in busy if step[1] > kind.limit and step[0] > full_ns)
+    steps: Steps = (*first,)
     for _, count in later:
         at_ns = steps[-1][0]
         back_ns = _backs(kind, start_ns + at_ns) if kind.clockwise else None
         if back_ns is None or back_ns[0] <= margin_ns:
-            return *first, *later
+            steps = *first, *later
+            break
         early_ns, late_ns = at_ns + back_ns[0] - margin_ns, at_ns + back_ns[1] + margin_ns
         steps = *steps, (early_ns, 1), (late_ns, count)
-    return steps
+    return Onward(steps, key) if key else steps
 
 
 def _late(limit: int, window_ns: int) -> Steps:
@@ -87,11 +91,17 @@ def _partly(limit: int, window_ns: int) -> Steps:
     )
 
 
-def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
+def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = None) -> list[Steps]:
     """Just before and after a key comes back, in all the ways in which it may be full; none where it may not be in time.
 
     Where all comes back at once it is asked for one more than that. The last key is denied
     often, and filled anew as soon as it is back.
+
+    Args:
+        kind: the candidate.
+        start_ns: when the round begins.
+        width_ns: how closely the instant of a decision will be known.
+        idle: a key of earlier rounds that is the last, and asked for more than it can save; None: a fresh one.
     """
     shift, limit = 0, kind.fresh
     back_ns = _backs(kind, start_ns)
@@ -127,19 +137,36 @@ def closely(kind: Kind, start_ns: int, width_ns: int) -> list[Steps]:
     if kind.block_ns and (free_ns := _backs(kind, start_ns + shift, (once,))):
         chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))
         chosen.append(((0, limit), once, (free_ns[1] + margin_ns, more)))
-    soon_ns = max(back_ns[0] // _BEFORE, _WIDTHS * width_ns)
-    early = 2  # a block that began with them may be extended by the others
-    row = ((back_ns[0] // 3, early), (max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW - early))
-    if row_back_ns := _backs(kind, start_ns + shift, row):
+    row, row_back_ns = _in_a_row(kind, start_ns + shift, back_ns, width_ns, idle)
+    if row_back_ns:
         again_ns = row_back_ns[1] + margin_ns
-        busy: Steps = ((0, limit), *row, (again_ns, more))
+        busy: Steps = (*row, (again_ns, more))
         if kind.timeless:
             busy = (*busy, (again_ns + early_ns, 1), (again_ns + late_ns, more))
             del chosen[0]  # what that asks, this one does the second time
         chosen.append(busy)
-    if not all(map(_in_order, chosen)):  # answers take as long as what comes back
+    return _later(chosen, shift, idle if row_back_ns else None)
+
+
+def _later(schedules: Sequence[Steps], shift: int, idle: History | None) -> list[Steps]:
+    """The same so much later, the last with an idle key, if there is one; none if answers take as long as what comes back."""
+    if not all(map(_in_order, schedules)):
         return []
-    return [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in chosen]
+    found = [tuple((shift + at_ns, count) for at_ns, count in steps) for steps in schedules]
+    return found if idle is None else [*found[:-1], Onward(found[-1], idle)]
+
+
+def _in_a_row(
+    kind: Kind, start_ns: int, back_ns: tuple[int, int], width_ns: int, idle: History | None
+) -> tuple[Steps, tuple[int, int] | None]:
+    """A key that is filled and denied often, the last time long before it is back; between which instants it is then."""
+    soon_ns = max(back_ns[0] // _BEFORE, _WIDTHS * width_ns)
+    early = 2  # a block that began with them may be extended by the others
+    row = ((back_ns[0] // 3, early), (max(back_ns[0] // 2, back_ns[0] - soon_ns), _ROW - early))
+    if idle is None:
+        return ((0, kind.fresh), *row), _backs(kind, start_ns, row)
+    filled = ((0, beyond(kind.limit)), *row)
+    return filled, _backs(kind, start_ns, filled, idle)
 
 
 def _carried(kind: Kind, start_ns: int) -> Iterator[Steps]:

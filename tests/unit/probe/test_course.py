@@ -1,6 +1,7 @@
 """Whole courses against simulated limiters, on a virtual clock."""
 
 import random
+from itertools import pairwise, takewhile
 
 import pytest
 from proving import unknown
@@ -502,6 +503,30 @@ def test_answers_of_fifty_milliseconds_and_slow_ones_mislead_nobody(simulated):
         if kind := named_kind(course):
             assert (kind.family.name, kind.limit) == ("first-hit-window", 5)
             assert kind.low_ns <= 2 * S <= kind.high_ns
+
+
+@pytest.mark.parametrize("name", ["first-hit-window", "fixed-window"])
+def test_one_key_is_reused_after_three_idle_windows_and_denied_often_then(name, simulated):
+    """What every name has to stand takes no key for each part of it."""
+    course, _ = _course(simulated, simulated.make(name, 20, S, S // 3), 1, took_ns=(MS, 2 * MS))
+    assert _named(course) == (name, 20, 1000)
+    key = course.first
+    idle_ns = [after.sent_ns - before.received_ns for before, after in pairwise(key)]
+    again = 1 + next(place for place, each_ns in enumerate(idle_ns) if each_ns > 3 * S)
+    assert any(seen.denied for seen in key[:again])
+    assert (key[again].admitted, key[again].denied) == (20, 2)
+    before_back = takewhile(lambda seen: not seen.admitted, key[again + 1 :])
+    assert sum(seen.denied for seen in before_back) >= 20
+    assert sum(key is course.first for key in course.planned) == 1
+
+
+def test_a_bucket_s_first_key_is_reused_once(simulated):
+    """Intervals are widened, so that it was idle for a little less than nothing was asked for."""
+    limiter = simulated.make("token-bucket", 13, 10 * S, 10 * S // 3)
+    course, _ = _course(simulated, limiter, 2, took_ns=(MS, 2 * MS))
+    assert _named(course)
+    assert course.first
+    assert sum(seen.admitted + seen.denied > 13 for seen in course.first[1:]) == 1
 
 
 def test_a_key_that_is_asked_one_by_one_does_not_tell_how_closely_a_schedule_knows_an_instant():

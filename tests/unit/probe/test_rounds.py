@@ -7,11 +7,11 @@ from proving.simulated import LIMITERS
 from proving.simulated_sender import SimulatedSender
 
 from rateproof.probe.budget import Budget, Spending
-from rateproof.probe.course import Course
+from rateproof.probe.course import Course, Round
 from rateproof.probe.families import FAMILIES
 from rateproof.probe.inference import Kind, Recovery
 from rateproof.probe.rounds import Going, Rounds
-from rateproof.probe.seen import Box, Onward, Seen, seen_before
+from rateproof.probe.seen import Box, Onward, Seen, seen_before, volleys
 from rateproof.probe.standing_keys import measuring, onward, returns
 from rateproof.simulate.behaviours.schedule import Schedule
 
@@ -108,9 +108,9 @@ def test_a_key_that_is_full_is_asked_just_before_and_after_it_is_back(name):
 def test_a_key_of_which_answers_are_missing_is_asked_no_more():
     rounds = _rounds()
     rounds.send([((0, 5), (5 * S, 1)), ((0, 6),)], BEGIN_NS, 0)
-    assert len(rounds.known()) == 2
+    assert len(rounds.known(_kind("sliding-log"))) == 2
     rounds.course.planned[0].pop()
-    assert rounds.known() == [rounds.course.planned[1]]
+    assert rounds.known(_kind("sliding-log")) == [rounds.course.planned[1]]
 
 
 def test_keys_that_are_full_are_measured_before_others_are_filled():
@@ -120,11 +120,11 @@ def test_keys_that_are_full_are_measured_before_others_are_filled():
     rounds.send([((0, 6),)], BEGIN_NS, 0)
     start_ns = BEGIN_NS + 4 * S
     (fresh,) = measuring(kind, start_ns, WIDTH_NS)
-    (steps,) = measuring(kind, start_ns, WIDTH_NS, known=rounds.known())
+    (steps,) = measuring(kind, start_ns, WIDTH_NS, known=rounds.known(kind))
     assert sum(count for _, count in fresh) == sum(count for _, count in steps) + 5
-    low_ns, high_ns = returns(kind, rounds.known()[0], start_ns)
+    low_ns, high_ns = returns(kind, rounds.known(kind)[0], start_ns)
     assert low_ns < steps[0][0] < 6 * S < steps[-1][0] < high_ns
-    (again,) = measuring(kind, BEGIN_NS + 30 * S, WIDTH_NS, known=rounds.known())
+    (again,) = measuring(kind, BEGIN_NS + 30 * S, WIDTH_NS, known=rounds.known(kind))
     assert again[0] == (0, 5)  # it is back by then
 
 
@@ -135,3 +135,23 @@ def test_a_key_that_is_back_already_is_not_asked_when_it_comes_back():
     key = [Seen(BEGIN_NS, BEGIN_NS + 5 * MS, 5, 1)]
     assert [*onward(kind, key, BEGIN_NS + 5 * S, WIDTH_NS)]
     assert not [*onward(kind, key, BEGIN_NS + 70 * S, WIDTH_NS)]
+
+
+@pytest.mark.parametrize(("idle_ns", "rests"), [(29 * S, True), (32 * S, False)])
+def test_the_first_key_is_reused_once_it_was_idle_for_three_windows(idle_ns, rests):
+    """Of the window that is to be named: it may be longer than that of a guess for which it was sent."""
+    rounds, kind = _rounds(), _kind("sliding-log")
+    hit, course = rounds.sender.hitter(fresh=True), rounds.course
+    assert rounds.resting(kind) is None
+    key = [*volleys(hit(6, BEGIN_NS, 6)), *hit(1, BEGIN_NS + 9 * S, 1)]
+    course.keys.append(key)
+    course.rounds.append(Round(((0, 6),), (5,)))
+    rounds.sender.keep(hit)
+    course.keep(key, 0)
+    assert course.rounds[0].admitted == (5, 0)
+    assert [count for _, count in course.rounds[0].steps] == [6, 1]
+    assert rounds.resting(kind) is key
+    (known,) = rounds.send([Onward(((0, 7),), key)], BEGIN_NS + 9 * S + idle_ns, 0)
+    assert known is key
+    assert [(seen.admitted, seen.denied) for seen in key] == [(5, 1), (0, 1), (5, 2)]
+    assert (rounds.resting(kind) is key) is rests

@@ -92,3 +92,9 @@ def test_a_schedule_goes_on_with_the_key_of_an_earlier_one():
     sender.send([twice], 0, [2])
     assert sent[5] == sent[2]
     assert len(set(sent)) == 3
+    hit = sender.hitter(fresh=True)
+    hit(1, 0, 1)
+    sender.keep(hit)
+    sender.send([once, once], 0, [3, None])
+    assert sent[6] == sent[7]
+    assert len(set(sent)) == 5

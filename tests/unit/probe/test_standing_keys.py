@@ -234,16 +234,17 @@ def test_of_a_counter_the_rest_of_one_is_asked_early_and_late_in_the_next_window
 
 def test_a_busy_key_of_a_clock_is_filled_just_after_each_edge_and_denied_just_before():
     """As often as one of another rule, whose times are left alone."""
-    first, later = ((0, 10), (S // 4, 1)), ((7 * S // 6, 11), (14 * S // 6, 11))
+    first, later = ((0, 10), (S // 4, 1)), ((8 * S // 6, 11), (14 * S // 6, 11))
+    busy = ((0, 10), (S // 6, 7), (7 * S // 6, 11), *later)  # before, the first is full still
     kind = Kind(OF["fixed-window"], 10, S, S, [Box(10, S, S, BEGIN_NS + S // 2, BEGIN_NS + S // 2)])
     *begun, (one, _), (all_, more), (two, _), (again, _) = refilled(
-        kind, BEGIN_NS, first, later, WIDTH_NS
+        kind, BEGIN_NS, first, busy, WIDTH_NS
     )
     assert (tuple(begun), more) == (first, 11)
     assert one < S // 2 < all_ < two < 3 * S // 2 < again
     assert again - two == all_ - one < S // 5
     log = kind._replace(family=OF["sliding-log"])
-    assert refilled(log, BEGIN_NS, first, later, WIDTH_NS) == (*first, *later)
+    assert refilled(log, BEGIN_NS, first, busy, WIDTH_NS) == (*first, *later)
 
 
 def test_a_block_of_half_a_window_is_met_after_denials_though_answers_are_slow():

@@ -133,10 +133,14 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         part_ns = (2 * (3 * limit // 4) + 1) * kind.high_ns // 2  # between two tokens
         chosen.append(((0, limit), (whole_ns, limit + 1), (whole_ns + part_ns, limit)))
-    once = (kind.whole_ns // 2, 1)
-    if kind.block_ns and (free_ns := _backs(kind, start_ns + shift, (once,))):
-        chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))
-        chosen.append(((0, limit), once, (free_ns[1] + margin_ns, more)))
+    if kind.block_ns:  # so late that it outlasts the window
+        once = (max(kind.whole_ns // 2, back_ns[0] - kind.block_ns[0] // 2), 1)
+        free_ns = _backs(kind, start_ns + shift, (once,))
+        if free_ns and free_ns[0] - margin_ns <= late_ns:
+            return []  # without a block it may be full then, too
+        if free_ns:
+            chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))
+            chosen.append(((0, limit), once, (free_ns[1] + margin_ns, more)))
     row, row_back_ns = _in_a_row(kind, start_ns + shift, back_ns, width_ns, idle)
     if row_back_ns:
         again_ns = row_back_ns[1] + margin_ns

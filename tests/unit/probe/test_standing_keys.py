@@ -256,3 +256,17 @@ def test_a_block_of_half_a_window_is_met_after_denials_though_answers_are_slow()
     whole = kind._replace(boxes=[Box(40, 189 * MS, 206 * MS)])
     assert _unexplained(limiter, whole, keys) == 1
     assert _unexplained(simulated.LIMITERS["sliding-log"](40, 200 * MS, 0), whole, keys) == 0
+
+
+@pytest.mark.parametrize(("part", "told"), [(1, True), (5, True), (20, True), (100, False)])
+def test_for_how_long_a_denial_blocks_is_foretold_where_a_log_answers_otherwise(part, told):
+    """Else a log that never blocks is named by a block that ends when its window does."""
+    window_ns, block_ns = 4 * S, 4 * S // part
+    box = Box(20, window_ns - 8 * MS, window_ns + 8 * MS, 9 * block_ns // 10, 11 * block_ns // 10)
+    kind = Kind(OF["sliding-log, a denial blocks"], 20, box.low_ns, box.high_ns, [box], 2 * MS)
+    keys = closely(kind, BEGIN_NS, WIDTH_NS)
+    assert bool(keys) is told
+    log = simulated.sliding_log(20, window_ns)
+    blocking = simulated.blocked(log, block_ns, extended=False)
+    assert not told or _unexplained(log, kind, keys)
+    assert not told or not _unexplained(blocking, kind, keys)

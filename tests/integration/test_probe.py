@@ -195,7 +195,7 @@ def test_the_policy_comes_first_then_key_and_evidence_and_headers_that_lie_misle
     first, *rest = text.splitlines()
     assert says(first, "3 per 500ms")
     assert any("limits by query:clientId" in line for line in rest)
-    assert any(re.fullmatch(r"\s*3\s+\d+ at 0s.*", line) for line in rest), text
+    assert any(re.fullmatch(r"3,.*\s\d+ at 0s,.*", line) for line in rest), text
     assert any("came true" in line for line in rest)
     assert re.search(r"one, as far as seen: 3 admitted on one connection, and no more on \d+", text)
     assert '"default";q=100;w=7 (not relied on)' in text
@@ -206,7 +206,7 @@ def test_no_limit_is_said_with_how_much_was_tried(probe):
     with serving(Unlimited()) as url:
         code, text, _ = probe(url, "--max-requests", 40)
     assert code == 2
-    assert text.startswith("no limit seen up to 40 requests in ")
+    assert text.startswith("no limit seen up to 39 admissions of a key")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_answers_that_no_limiter_gave_are_named(status, words, probe):
     with serving(Unlimited(), status=status) as url:
         code, text, _ = probe(url, "--max-requests", 20)
     assert code == 2
-    assert text.startswith(f"no limit seen up to 20 requests: every answer was {status}\n")
+    assert text.startswith(f"no limit seen in 20 requests: every answer was {status}\n")
     assert words in text
 
 
@@ -387,7 +387,8 @@ def test_json_has_the_policy_and_the_evidence_also_where_connections_are_closed(
     assert says(found["policy"], "3 per 1s")
     assert found["key"]["query:clientId"] == "in the key"
     assert found["requests"] <= 600
-    assert found["evidence"][0] == {"steps": [[0, 8]], "admitted": [3]}
+    first = found["evidence"][0]
+    assert (first["steps"][0], first["admitted"][0]) == ([0, 8], 3)
     assert found["predictions"]["true"] >= 12
     assert found["predictions"]["wrong"] == 0
     assert found["second_quota"].startswith("none up to ")

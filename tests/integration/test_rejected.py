@@ -97,7 +97,7 @@ def test_the_probe_names_the_limit_where_the_status_is_said(run):
         assert not re.search(r"\b403\b", output), output
         code, output, _ = run("probe", url, "--max-requests", 40)
         assert code == 2
-        assert output.startswith("no limit seen up to 40 requests in ")
+        assert output.startswith("no limit seen up to 39 admissions of a key")
         assert "if the target rejects by 403: --rejected 403" in output
 
 

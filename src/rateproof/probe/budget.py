@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rateproof.probe.sending import Sender
 from rateproof.units import SECOND_NS
 
+_WAYS = 8  # to vary a request
 AT_MOST, _STEP = 2, 0.5
 """Times the requests that naming takes, where it takes more, and how they grow."""
 
@@ -16,15 +17,22 @@ class Budget:
     Args:
         requests: in all.
         time_ns: until the last answer, about; no longer window is looked for.
+        max_rate: requests a second, at most; None: as fast as they are answered.
     """
 
     requests: int = 2_100
     time_ns: int = 100 * SECOND_NS
+    max_rate: float | None = None
 
 
 def needed(limit: int, window_ns: int = 0) -> Budget:
     """The budget that naming a limit and a window takes."""
     return Budget(250 + 18 * limit, 8 * window_ns + 20 * SECOND_NS)
+
+
+def needed_with_key(limit: int) -> int:
+    """The requests that naming a limit takes, and what its key is made of."""
+    return needed(limit + _WAYS).requests
 
 
 class Spending:
@@ -43,13 +51,16 @@ class Spending:
 
     @property
     def left(self) -> int:
-        """The requests that are left."""
-        return self.budget.requests - self._sender.requests
+        """The requests that are left, and can be sent in time."""
+        left, rate = self.budget.requests - self._sender.requests, self.budget.max_rate
+        if rate is None:
+            return left
+        return min(left, max(0, int(rate * (self.end_ns - self._sender.now_ns()) / SECOND_NS)))
 
     def spare(self, share: float, limit: int) -> int:
         """The requests that are left of a share of what naming a limit takes."""
         most = min(self.budget.requests, self.times * needed(limit).requests)
-        return int(share * most) - self._sender.requests
+        return min(self.left, int(share * most) - self._sender.requests)
 
     def late(self, limit: int, window_ns: int, kept_ns: int) -> bool:
         """Tell if less than `kept_ns` is left of the time that naming them takes."""

@@ -9,11 +9,13 @@ from rateproof.probe.confirmation import Confirmation
 from rateproof.probe.inference import Hypotheses
 from rateproof.probe.seen import GRANULARITY_NS, History, Seen, Steps
 from rateproof.probe.several import Several
+from rateproof.units import SECOND_NS
 
 SURPRISES = 2
 """Wrong predictions after which nothing is named."""
 _FOLLOWED = 12  # windows in which keys are followed once more
 _SPENT = 0.85  # of a budget: more of it would help
+_VAGUE = 3  # times the least window, beyond which nothing is known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,11 @@ def _asked(key: History) -> Round:
 
 
 def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
-    """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, and twice what was used up."""
+    """The budget that would tell more: the requests that naming may take at most, the time for the longest window still possible, where it is known at all, and twice what was used up."""
     kinds = course.hypotheses.kinds() if course.hypotheses else []
-    whole_ns = (kind.whole_ns + max(kind.block_ns, default=0) for kind in kinds)
+    whole_ns = (
+        min(kind.whole_ns, _VAGUE * kind.least_ns) + max(kind.block_ns, default=0) for kind in kinds
+    )
     most = needed(course.limit, max([course.held_ns, *whole_ns]))
     requests = max(AT_MOST * most.requests, budget.requests)
     time_ns = max(most.time_ns, budget.time_ns)
@@ -160,4 +164,6 @@ def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
         time_ns = max(time_ns, 2 * budget.time_ns)
     if spent.requests > _SPENT * budget.requests:
         requests = max(requests, 2 * budget.requests)
-    return Budget(requests, time_ns)
+    if budget.max_rate is not None:
+        time_ns = max(time_ns, most.time_ns + int(requests / budget.max_rate * SECOND_NS))
+    return Budget(requests, time_ns, budget.max_rate)

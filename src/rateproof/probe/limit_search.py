@@ -5,7 +5,7 @@ from math import ceil
 from statistics import median
 
 from rateproof.probe.budget import Spending
-from rateproof.probe.course import Course, Round
+from rateproof.probe.course import Course
 from rateproof.probe.inference import Recovery
 from rateproof.probe.seen import Seen, condensed, volleys
 from rateproof.probe.sending import Sender
@@ -67,12 +67,8 @@ class LimitSearch:
             course.shared = True
             seen = self._later(hit, size) if course.burst else []
         if not any(each.denied for each in seen):
-            each = sum(seen.admitted for seen in alone)
-            if alone and alone[-1].denied and each < course.burst:
-                held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
-                course.several = Several(
-                    each, course.burst, low_ns=held_ns, sticky=not sender.reconnecting
-                )
+            if alone and alone[-1].denied:
+                self._denied_alone(alone)
             return None
         course.limit = course.burst = sum(each.admitted for each in seen)
         filled = seen[0]
@@ -106,6 +102,16 @@ class LimitSearch:
             back.received_ns,
             denied=denied,
         )
+
+    def _denied_alone(self, alone: Sequence[Seen]) -> None:
+        """Note what it says that no key was denied on many connections: they met other counters, if it was admitted more."""
+        course, each = self._course, sum(seen.admitted for seen in alone)
+        if each == course.burst:  # no requests were left for more
+            course.limit = each
+            return
+        held_ns = max(0, alone[-1].sent_ns - alone[0].received_ns)
+        sticky = not self._sender.reconnecting
+        course.several = Several(each, course.burst, low_ns=held_ns, sticky=sticky)
 
     def _filled(
         self, hit: Hit, seen: Sequence[Seen], alone: Sequence[Seen], other: tuple[Hit, int]
@@ -207,14 +213,16 @@ class LimitSearch:
         course = self._course
         while True:
             hit, size = self._sender.hitter(fresh=True), min(size, self._spending.left)
-            seen = volleys(hit(size, 0, size)) if size > 0 else []
+            seen = (
+                volleys(hit(size, 0, size)) if size > course.burst else []
+            )  # else they tell nothing
             if not seen:
                 return hit, seen
-            course.keys.append(seen)
             if any(each.denied for each in seen):
                 course.connections = size
-                course.rounds.append(Round(((0, size),), tuple(each.admitted for each in seen)))
+                course.follow(seen)
                 return hit, seen
+            course.keys.append(seen)
             course.burst = max(course.burst, sum(each.admitted for each in seen))
             size *= 2
 

@@ -1,11 +1,12 @@
 """The page of a finding: the policy, what stands behind it, what is left."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from rateproof.events import declines
 from rateproof.output import printable
 from rateproof.policy.sliding_log import SLIDING_LOG
-from rateproof.probe.budget import Budget
+from rateproof.probe.budget import Budget, needed_with_key
 from rateproof.probe.confirmation import EXCLUDING, PREDICTIONS, Confirmation
 from rateproof.probe.course import Round, wanted
 from rateproof.probe.families import LAST, UNNAMED
@@ -20,7 +21,7 @@ from rateproof.units import SECOND_NS, counted, format_duration
 _MS_NS = 1_000_000
 _REDIRECTS = 300
 _NOT_THE_LIMITERS = {401: "needs credentials", 403: "is forbidden", 404: "is not there"}
-_WIDTH = 14
+_WIDTH, _FEW = 14, 3
 
 
 def describe(finding: Finding) -> str:
@@ -40,7 +41,7 @@ def describe(finding: Finding) -> str:
         lines += [f"{name if not n else '':{_WIDTH}} {text}" for n, text in enumerate(texts)]
     if finding.course.rounds:
         rows = [("admitted", "of so many requests on a fresh key")]
-        rows += [(_counts(tried), _steps(tried)) for tried in finding.course.rounds]
+        rows += map(_row, finding.course.rounds)
         width = max(_WIDTH, *(len(counts) for counts, _ in rows))
         lines += ["", *(f"{counts:{width}} {steps}" for counts, steps in rows)]
     took_s = finding.elapsed_ns / SECOND_NS
@@ -81,7 +82,7 @@ def _lacking(proof: Confirmation | None, kind: Kind) -> str:
     if proof is None or proof.true < PREDICTIONS:
         return ", but too few predictions could be made"
     if proof.open:
-        return f", but too few keys speak against {', '.join(each.name for each in proof.open)}"
+        return f", but too few keys speak against {'; '.join(each.name for each in proof.open)}"
     return ", but too few keys were asked just before and after they come back"
 
 
@@ -92,6 +93,10 @@ def _unexplained(finding: Finding) -> str:
         told = [kind for kind in finding.kinds[:1] if kind.close]
         such = "".join(f", such as {_named(kind, finding)}" for kind in told)
         return f"not named: {course.limit} at once, by a rule that is not known here{such}"
+    if course.limit and not course.held_ns:
+        return (
+            f"{course.limit} at once: too little of the budget was left to see when they are back"
+        )
     if course.limit:
         return (
             f"{course.limit} at once, and none for the next {course.held_ns / SECOND_NS:.3g} s: "
@@ -99,11 +104,11 @@ def _unexplained(finding: Finding) -> str:
         )
     if course.keys[-1:] and course.keys[-1] and not course.keys[-1][0].admitted:
         return "every request was denied: by something other than the key, or a limit used up"
-    seen = f"no limit seen up to {finding.requests} requests"
     statuses = sorted(status for status in finding.statuses if status is not None)
     if statuses and statuses[0] >= _REDIRECTS:
-        return f"{seen}: every answer was {' or '.join(map(str, statuses))}"
-    return f"{seen} in {finding.elapsed_ns / SECOND_NS:.1f} s"
+        answers = " or ".join(map(str, statuses))
+        return f"no limit seen in {finding.requests} requests: every answer was {answers}"
+    return f"no limit seen up to {counted(finding.reach.admitted, 'admission')} of a key"
 
 
 def _named(kind: Kind, finding: Finding) -> str:
@@ -172,7 +177,7 @@ def _predictions(finding: Finding) -> Iterator[str]:
     yield f"{proof.true} of {proof.true} on {counted(proof.keys, 'key')} came true{wrong}"
     against = [family.name for family, keys in proof.excluded.items() if keys >= EXCLUDING]
     if against:
-        yield f"at least {EXCLUDING} keys each speak against {', '.join(against)}"
+        yield f"at least {EXCLUDING} keys each speak against {'; '.join(against)}"
 
 
 def _tried(finding: Finding) -> Iterator[str]:
@@ -270,7 +275,8 @@ def _key(finding: Finding) -> Iterator[str]:
     if untold := [each.name for each in finding.dimensions if each.verdict == UNTOLD]:
         yield f"could not be told: {', '.join(untold)}"
     if untried := [each.name for each in finding.dimensions if each.verdict == UNTRIED]:
-        yield f"not tried for lack of requests: {', '.join(untried)}"
+        most = min(finding.budget.requests, needed_with_key(finding.course.limit))
+        yield f"not tried beyond {most} requests in all: {', '.join(untried)}"
 
 
 def _shared(finding: Finding) -> str:
@@ -288,7 +294,7 @@ def _alike(finding: Finding) -> Iterator[str]:
     if others := [
         name for name in finding.alike if name not in {each.family.name for each in finding.kinds}
     ]:
-        yield f"as closely as answers tell: {', '.join(others)}"
+        yield f"as closely as answers tell: {'; '.join(others)}"
     if finding.named:
         yield from _varying(finding.named, finding.varies_ns)
     for kind in finding.kinds[:1]:
@@ -309,7 +315,7 @@ def _varying(kind: Kind, varies_ns: int | None) -> Iterator[str]:
     elif varies_ns:
         blocks = "blocks" if kind.family.record is SLIDING_LOG else "ticks of a clock"
         most = _rounded_up(varies_ns)
-        yield f"{blocks} of {most} or less of a window that is longer by up to as much"
+        yield f"{blocks} of {most} or less of a window that is shorter or longer by up to as much"
         yield f"a window that varies by up to {most}, by chance or with what was denied"
 
 
@@ -332,18 +338,25 @@ def _answers(finding: Finding) -> Iterator[str]:
             errors = counted(finding.statuses[status], "error")
             yield f"{errors} of the server ({status})"
     if None in finding.statuses:
-        yield f"{counted(finding.statuses[None], 'request')} got none"
+        yield f"none to {counted(finding.statuses[None], 'request')}"
     declining = set(filter(declines, statuses))
     if declining < statuses and finding.rejected_statuses.isdisjoint(statuses) and declining:
         yield if_rejected(declining)
 
 
-def _counts(tried: Round) -> str:
-    return ", ".join(map(str, tried.admitted))
+def _row(tried: Round) -> tuple[str, str]:
+    """What was admitted, and of what; of many alike in a row the first and the last."""
+    if len(tried.admitted) != len(tried.steps):  # some went out so late that they are one
+        return ", ".join(map(str, tried.admitted)), ", ".join(_step(*step) for step in tried.steps)
+    counts, steps = list[str](), list[str]()
+    each = zip(tried.admitted, tried.steps, strict=True)
+    for (admitted, _), alike in groupby(each, key=lambda one: (one[0], one[1][1])):
+        row = [_step(*step) for _, step in alike]
+        many = len(row) > _FEW
+        counts += [f"{len(row)} x {admitted}"] if many else [str(admitted)] * len(row)
+        steps += [f"{row[0]} to {row[-1].partition(' at ')[2]}"] if many else row
+    return ", ".join(counts), ", ".join(steps)
 
 
-def _steps(tried: Round) -> str:
-    return ", ".join(
-        f"{count} at {format_duration(round(at_ns / _MS_NS) * _MS_NS)}"
-        for at_ns, count in tried.steps
-    )
+def _step(at_ns: int, count: int) -> str:
+    return f"{count} at {format_duration(round(at_ns / _MS_NS) * _MS_NS)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rateproof.events import ADMITTED, outcome_of
 from rateproof.output import emit, say
-from rateproof.probe.budget import Budget, needed
+from rateproof.probe.budget import Budget, Spending, needed_with_key
 from rateproof.probe.finding import Finding
 from rateproof.probe.hello import say_hello
 from rateproof.probe.identity import (
@@ -29,7 +29,6 @@ from rateproof.simulate.transports import default_name, named
 from rateproof.units import format_duration
 
 _REFUSED = 2
-_DIMENSIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,8 @@ def probe(settings: ProbeSettings) -> Finding:
         sender.now_ns(),
         admitted=outcome_of(hello.status, scenario.rejected_statuses) == ADMITTED,
     )
-    budget = Budget(settings.max_requests, settings.max_time_ns)
+    budget = Budget(settings.max_requests, settings.max_time_ns, settings.max_rate)
+    spending = Spending(sender, budget)
     course = run_course(sender, budget, hello.hints_ns, (asked,))
     kinds = [] if course.hypotheses is None else course.hypotheses.kinds()
     told: list[Dimension] = []
@@ -102,9 +102,9 @@ def probe(settings: ProbeSettings) -> Finding:
     elif course.limit and not course.several:  # one that is full hides no other
         # Where all share one limit, what was left of it for a fresh identity may be less.
         limit = course.limit if kinds else max(course.limit, course.burst)
-        most = needed(limit + _DIMENSIONS).requests - sender.requests
+        most = needed_with_key(limit) - sender.requests
         most = max(most, most_of_a_dimension(limit))  # the key at least, whatever the limit took
-        told = dimensions(sender, limit, min(most, settings.max_requests - sender.requests))
+        told = dimensions(sender, limit, min(most, spending.left))
     return Finding(
         url=settings.target.url,
         key=str(scenario.key),

@@ -53,15 +53,18 @@ def reach_of(
         max((sum(each.admitted + each.denied for each in key) for key in seen), default=0),
         max((sum(each.denied for each in key) for key in seen), default=0),
         max((key[-1].received_ns - key[0].sent_ns for key in seen), default=0),
-        max(
-            (two.sent_ns - one.received_ns for key in seen for one, two in pairwise(key)), default=0
-        ),
+        max((_idle(key) for key in seen), default=0),
         admitted,
         -shortest_ns,
         _together(seen, window_ns),
         _side_by_side(seen),
         max((_returns(key, limit, close_ns) for key in seen), default=0),
     )
+
+
+def _idle(key: History) -> int:
+    """The longest time between two answers; 0 if there is none, as each is widened."""
+    return max([0, *(two.sent_ns - one.received_ns for one, two in pairwise(key))])
 
 
 def _admitted(key: History) -> tuple[int, int]:

@@ -3,16 +3,17 @@
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from rateproof.errors import InvalidArgument
 from rateproof.events import ADMITTED, REJECTED, UNKNOWN, Event, EventLog
 from rateproof.keyfile import KeyFile
 from rateproof.probe.seen import Seen, Steps, decided, volleys, widened
 from rateproof.probe.several import Hit
+from rateproof.simulate.behaviour import rate_interval_ns
 from rateproof.simulate.behaviours.schedule import Schedule
 from rateproof.simulate.control import Control
 from rateproof.simulate.identities import identity_of
@@ -23,6 +24,8 @@ from rateproof.simulate.scenario import Group, Scenario
 from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import counted
+
+Observe: TypeAlias = Callable[[EventLog], None]
 
 _SLOW_NS = 20_000_000
 _SLOWER = 5
@@ -84,6 +87,7 @@ class HttpSender:
         self._hit: dict[Hit, bytes] = {}
         self._searched = scenario
         self._transport = transport
+        self._free_ns = 0
 
     @property
     def requests(self) -> int:
@@ -119,7 +123,7 @@ class HttpSender:
 
         scenario = self._fresh((Group(_Search(most, tuple(delays_ns))),))
         self._searched = scenario
-        log = self._transport(scenario, control=control, observe=observe)
+        log = self._carried(scenario, control, observe)
         history = self._seen(list(log))
         self.reconnecting |= len({event.connection for event in log}) > 1
         if control.stopping:
@@ -130,7 +134,7 @@ class HttpSender:
     def waits(self, requests: int) -> tuple[list[int], int]:
         """Send at once on a fresh key, on as many connections: how long what is admitted waits, in ns, and the denials."""
         scenario = self._fresh((Group(Schedule(((0, requests),)), connections=requests),))
-        events = list(self._transport(scenario, control=Control()))
+        events = list(self._carried(scenario))
         self.statuses.update(event.status for event in events)
         waited = [
             event.received_ns - event.sent_ns
@@ -165,7 +169,7 @@ class HttpSender:
         tokens = Tokens(identities, len(identities))
         scenario = replace(self.scenario, groups=groups, tokens=tokens, start_ns=start_ns)
         events: dict[bytes, list[Event]] = {client.identity(): [] for client in scenario.clients()}
-        for event in self._transport(scenario, control=Control()):
+        for event in self._carried(scenario):
             events[event.key].append(event)
         return [volleys(self._seen(each)) for each in events.values()]
 
@@ -178,7 +182,7 @@ class HttpSender:
         def hit(requests: int, at_ns: int, connections: int) -> list[Seen]:
             group = Group(Schedule(((0, requests),)), connections=connections)
             scenario = replace(client, groups=(group,), start_ns=at_ns)
-            return self._seen(list(self._transport(scenario, control=Control())))
+            return self._seen(list(self._carried(scenario)))
 
         if client.tokens:
             self._hit[hit] = client.tokens.keys[0]
@@ -196,7 +200,7 @@ class HttpSender:
             most: how many requests at most.
         """
         asked = replace(scenario, groups=(Group(_Search(most)),))
-        return self._seen(list(self._transport(asked, control=Control())))
+        return self._seen(list(self._carried(asked)))
 
     def fresh(self, scenario: Scenario, groups: tuple[Group, ...] | None = None) -> Scenario:
         """The scenario with clients that nobody has seen before.
@@ -211,6 +215,19 @@ class HttpSender:
         groups = scenario.groups if groups is None else groups
         identities = self._identities(sum(group.clients for group in groups))
         return replace(scenario, groups=groups, tokens=Tokens(identities, len(identities)))
+
+    def _carried(
+        self, scenario: Scenario, control: Control | None = None, observe: Observe | None = None
+    ) -> EventLog:
+        """Send it, at its most requests a second after those that were sent before."""
+        if scenario.max_rate is not None:
+            start_ns = max(self._free_ns, scenario.start_ns or 0)
+            scenario = replace(scenario, start_ns=start_ns)
+        log = self._transport(scenario, control=control or Control(), observe=observe)
+        if scenario.max_rate is not None:
+            last_ns = max((event.sent_ns for event in log), default=0)
+            self._free_ns = last_ns + rate_interval_ns(scenario.max_rate)
+        return log
 
     def _fresh(self, groups: tuple[Group, ...]) -> Scenario:
         return self.fresh(self.scenario, groups)

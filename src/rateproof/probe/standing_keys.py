@@ -108,10 +108,10 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
     if back_ns and kind.family.other and back_ns[0] < kind.whole_ns // _SOON:  # the next is later
         shift = kind.whole_ns // (_SOON - 1)
         back_ns = _backs(kind, start_ns + shift)
-    if back_ns is None:
-        return []
     part = max(200, min(4 * limit, 400)) if kind.clockwise else 200
     margin_ns = _margin(kind, part) + width_ns
+    if back_ns is None or _hardly_blocks(kind, back_ns, margin_ns):
+        return []
     early_ns = back_ns[0] - _margin(kind, part) - min(width_ns, kind.interval_ns)
     late_ns, more = back_ns[1] + margin_ns, limit + 1 if kind.at_once else 1
     denied: Steps = ((0, limit), (early_ns, 1))
@@ -133,14 +133,7 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         part_ns = (2 * (3 * limit // 4) + 1) * kind.high_ns // 2  # between two tokens
         chosen.append(((0, limit), (whole_ns, limit + 1), (whole_ns + part_ns, limit)))
-    if kind.block_ns:  # so late that it outlasts the window
-        once = (max(kind.whole_ns // 2, back_ns[0] - kind.block_ns[0] // 2), 1)
-        free_ns = _backs(kind, start_ns + shift, (once,))
-        if free_ns and free_ns[0] - margin_ns <= late_ns:
-            return []  # without a block it may be full then, too
-        if free_ns:
-            chosen.append(((0, limit), once, (free_ns[0] - margin_ns, 1)))
-            chosen.append(((0, limit), once, (free_ns[1] + margin_ns, more)))
+    chosen += _blocked(kind, start_ns + shift, back_ns, margin_ns)
     row, row_back_ns = _in_a_row(kind, start_ns + shift, back_ns, width_ns, idle)
     if row_back_ns:
         again_ns = row_back_ns[1] + margin_ns
@@ -150,6 +143,23 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
             del chosen[0]  # what that asks, this one does the second time
         chosen.append(busy)
     return _later(chosen, shift, idle if row_back_ns else None)
+
+
+def _hardly_blocks(kind: Kind, back_ns: tuple[int, int], margin_ns: int) -> bool:
+    """Tell if a denial blocks for less than can be told from an answer without it."""
+    return min(kind.block_ns, default=2**63) <= 2 * (back_ns[1] - back_ns[0] + 2 * margin_ns)
+
+
+def _blocked(
+    kind: Kind, start_ns: int, back_ns: tuple[int, int], margin_ns: int
+) -> Iterator[Steps]:
+    """Keys that are denied once, and so late that this outlasts what denied it, just before and after it ends."""
+    if not kind.block_ns:
+        return
+    denied = ((0, kind.fresh), (max(kind.whole_ns // 2, back_ns[0] - kind.block_ns[0] // 2), 1))
+    if free_ns := _backs(kind, start_ns, denied[1:]):
+        yield (*denied, (free_ns[0] - margin_ns, 1))
+        yield (*denied, (free_ns[1] + margin_ns, kind.fresh + 1 if kind.at_once else 1))
 
 
 def _later(schedules: Sequence[Steps], shift: int, idle: History | None) -> list[Steps]:
@@ -188,7 +198,8 @@ def _carried(kind: Kind, start_ns: int) -> Iterator[Steps]:
         ]
         if few and max(edges) - min(edges) < quarter_ns // 2:
             at_ns = edges[0] - start_ns
-            asked = (-quarter_ns, 1), (quarter_ns // 2, few), (quarter_ns, 1), (3 * quarter_ns, 1)
+            early_ns = quarter_ns + quarter_ns // 5  # not where a weight in quarters changes
+            asked = (-quarter_ns, 1), (quarter_ns // 2, few), (early_ns, 1), (3 * quarter_ns, 1)
             yield tuple((at_ns + since_ns, count) for since_ns, count in asked)
             return
 

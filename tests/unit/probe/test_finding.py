@@ -8,13 +8,13 @@ import pytest
 from rateproof.policy import Policy
 from rateproof.probe.budget import Budget
 from rateproof.probe.confirmation import Confirmation
-from rateproof.probe.course import Course
+from rateproof.probe.course import Course, Round
 from rateproof.probe.families import FAMILIES, LAST
 from rateproof.probe.finding import Finding
 from rateproof.probe.hello import Hello
 from rateproof.probe.identity import IN_KEY, NOT_IN_KEY, UNTRIED, Dimension
 from rateproof.probe.inference import Hypotheses, Kind, Recovery
-from rateproof.probe.page import describe
+from rateproof.probe.page import describe, headline
 from rateproof.probe.plain_data import to_json
 from rateproof.probe.seen import Box, Seen
 from rateproof.probe.several import Several
@@ -297,6 +297,34 @@ def test_the_budget_that_was_used_up_is_not_advised_again(spent, words):
     assert f"more would be told by {words}" in text
 
 
+def test_what_a_rate_allows_in_time_is_advised():
+    found = confirmed(finding(Hello(200)), 5, true=0)
+    slow = replace(found, budget=Budget(100, 10 * SECOND_NS, max_rate=2))
+    assert "--max-requests 680 --max-time 40" in describe(slow)  # 340 s more
+
+
+@pytest.mark.parametrize(("high_s", "words"), [(11, "--max-time 108s"), (900, "--max-time 260s")])
+def test_a_window_of_which_nothing_is_known_asks_for_no_hours(high_s, words):
+    """Three times the least, of one that may be 90 times as long."""
+    found = confirmed(finding(Hello(200)), 5, true=0)
+    kind = found.kinds[0]
+    box = kind.boxes[0]._replace(low_ns=10 * SECOND_NS, high_ns=high_s * SECOND_NS)
+    found.course.hypotheses.kinds = lambda: [
+        kind._replace(low_ns=box.low_ns, high_ns=box.high_ns, boxes=[box])
+    ]
+    assert words in describe(found)
+
+
+def test_a_limit_that_is_seen_is_said_though_the_budget_ended():
+    found = finding(Hello(200))
+    found.course.limit = 50
+    assert describe(found).startswith("50 at once: too little of the budget was left")
+    found.course.limit = 0
+    found.course.keys.append([Seen(0, 1, 1, 0), Seen(2, 3, 38, 0)])
+    admitted = replace(found, statuses=Counter({200: 40}))
+    assert headline(admitted) == "no limit seen up to 39 admissions of a key"
+
+
 def test_a_window_beyond_the_time_asks_for_more_time():
     course = Course(limit=5, held_ns=30 * SECOND_NS)
     text = describe(replace(finding(Hello(200)), course=course))
@@ -366,7 +394,7 @@ def test_what_the_requests_did_not_suffice_for_is_said():
     dimensions = tuple(Dimension(*each) for each in told)
     text = describe(replace(finding(Hello(200)), dimensions=dimensions))
     assert "not by address" in text
-    assert "not tried for lack of requests: query:clientId, path" in text
+    assert "not tried beyond 394 requests in all: query:clientId, path" in text
 
 
 @pytest.mark.parametrize(("number", "policy"), [(2, "1500ms blocks 1"), (3, "2s blocks 2")])
@@ -382,3 +410,17 @@ def test_blocks_are_named_as_sliding_blocks_whose_window_is_all_but_the_one_that
     assert told["policy"] == first
     (candidate,) = told["candidates"]
     assert candidate["window_low_ns"] == Policy.parse(first).quotas[0].window_ns
+
+
+def test_polls_that_answer_alike_are_one_entry_of_a_row():
+    found, ms = finding(Hello(200)), 1_000_000
+    polls = tuple((number * 10 * ms, 1) for number in range(1, 8))
+    found.course.rounds = [
+        Round(((0, 8), *polls), (5, 0, 0, 0, 0, 0, 0, 1)),
+        Round(((0, 5),), (2, 3)),
+    ]
+    *_, one, two, _, _ = describe(found).splitlines()
+    assert one.split("  ")[0] == "5, 6 x 0, 1"
+    assert one.endswith("8 at 0s, 1 at 10ms to 60ms, 1 at 70ms")
+    assert two.startswith("2, 3 ")
+    assert two.endswith(" 5 at 0s")

@@ -74,3 +74,22 @@ def test_polls_are_so_close_that_a_window_is_known_to_a_third():
     instants = [*accumulate(delays(60 * S, ()))]
     assert all(3 * later <= 4 * earlier for earlier, later in pairwise(instants))
     assert instants[-1] > 45 * S
+
+
+def test_a_denial_on_one_connection_tells_the_limit_though_no_requests_are_left_for_many(simulated):
+    """Of 60 requests 51 fill the first key: 9 on a second one would tell nothing."""
+    sender = simulated.Sender(simulated.make("sliding-log", 50, S), 1, slow=0)
+    budget, course = Budget(60), Course()
+    search = LimitSearch(sender, course, Spending(sender, budget), [S])
+    assert search.find() is None
+    assert (course.limit, course.several, sender.requests) == (50, None, 51)
+
+
+def test_what_a_rate_leaves_no_time_for_is_not_left(simulated):
+    sender = simulated.Sender(simulated.make("sliding-log", 5, S), 1, slow=0)
+    spending = Spending(sender, Budget(2_100, 10 * S, max_rate=2))
+    assert (spending.left, spending.spare(1, 5)) == (20, 20)
+    sender.clock_ns += 9 * S
+    assert spending.left == 2
+    sender.clock_ns += 9 * S
+    assert spending.left == 0

@@ -63,8 +63,8 @@ def test_a_schedule_goes_on_with_the_key_of_an_earlier_one():
     """Each is a client of its own, with the identity of that key."""
     sent = []
 
-    def transport(scenario, *, control):
-        del control
+    def transport(scenario, *, control, observe):
+        del control, observe
         log = EventLog()
         for number, client in enumerate(scenario.clients()):
             sent.append(client.written())
@@ -98,3 +98,33 @@ def test_a_schedule_goes_on_with_the_key_of_an_earlier_one():
     sender.send([once, once], 0, [3, None])
     assert sent[6] == sent[7]
     assert len(set(sent)) == 5
+
+
+def test_the_most_requests_a_second_hold_from_one_run_to_the_next():
+    """Each run has slots of its own, the first at once."""
+    begun = []
+
+    def transport(scenario, *, control, observe):
+        del control, observe
+        begun.append(scenario.start_ns)
+        sent_ns = scenario.start_ns + 1_000 * MS  # its second and last
+        log = EventLog()
+        log.append(
+            Event(
+                key=b"a",
+                sent_ns=sent_ns,
+                received_ns=sent_ns + MS,
+                status=200,
+                outcome="admitted",
+            )
+        )
+        return log
+
+    groups = (Group(Schedule(((0, 1),))),)
+    key = KeySpec.parse("query:clientId").writable
+    target = Target.parse("http://192.0.2.1/")
+    sender = HttpSender(Scenario(target=target, groups=groups, key=key, max_rate=1), transport)
+    hit = sender.hitter(fresh=True)
+    for at_ns in (0, 0, 9_000 * MS):
+        hit(2, at_ns, 2)
+    assert begun == [0, 2_000 * MS, 9_000 * MS]

@@ -224,12 +224,12 @@ def test_a_window_of_one_tick_is_a_clocks_and_is_used_in_part_before_its_end(sec
 
 @pytest.mark.parametrize("name", ["sliding-counter", "sliding-counter, its weight rounded down"])
 def test_of_a_counter_the_rest_of_one_is_asked_early_and_late_in_the_next_window(name):
-    """Which is 3/4 and 1/4, however it is rounded."""
+    """Which is 7/10 and 1/4, however it is rounded: no part at which a weight in quarters changes."""
     kind = Kind(OF[name], 10, S, S, [Box(10, S, S, BEGIN_NS % S, BEGIN_NS % S)])
     begun = [steps for steps in closely(kind, BEGIN_NS, WIDTH_NS) if steps[0][1] == 1]
     assert [[count for _, count in steps] for steps in begun] == [[1, 9, 1, 1]]
     (steps,) = begun
-    assert [at_ns / S % 1 for at_ns, _ in steps] == pytest.approx([0.75, 0.125, 0.25, 0.75])
+    assert [at_ns / S % 1 for at_ns, _ in steps] == pytest.approx([0.75, 0.125, 0.3, 0.75])
 
 
 def test_a_busy_key_of_a_clock_is_filled_just_after_each_edge_and_denied_just_before():
@@ -270,3 +270,19 @@ def test_for_how_long_a_denial_blocks_is_foretold_where_a_log_answers_otherwise(
     blocking = simulated.blocked(log, block_ns, extended=False)
     assert not told or _unexplained(log, kind, keys)
     assert not told or not _unexplained(blocking, kind, keys)
+
+
+def test_a_counter_whose_weight_goes_by_quarters_is_none_that_rounds_to_the_nearest():
+    """With a limit of 2 both are alike but where one of the window before is left."""
+    admitted = {}
+
+    def quarters(now_ns):
+        window, since_ns = divmod(now_ns - BEGIN_NS, S)
+        left = admitted.get(window - 1, 0) * (1 - since_ns * 4 // S / 4)
+        admits = admitted.get(window, 0) + left < 2
+        admitted[window] = admitted.get(window, 0) + admits
+        return admits
+
+    kind = _kind("sliding-counter, its weight rounded to the nearest", 2, S)
+    keys = [keys for keys in closely(kind, BEGIN_NS, WIDTH_NS) if keys[0][1] == 1]
+    assert _unexplained(lambda: quarters, kind, keys) == 1

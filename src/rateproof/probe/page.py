@@ -338,7 +338,7 @@ def _answers(finding: Finding) -> Iterator[str]:
             errors = counted(finding.statuses[status], "error")
             yield f"{errors} of the server ({status})"
     if None in finding.statuses:
-        yield f"none to {counted(finding.statuses[None], 'request')}"
+        yield f"{counted(finding.statuses[None], 'request')} got no answer"
     declining = set(filter(declines, statuses))
     if declining < statuses and finding.rejected_statuses.isdisjoint(statuses) and declining:
         yield if_rejected(declining)

@@ -10,8 +10,8 @@ from rateproof.probe.page import _answers
 @pytest.mark.parametrize(
     ("statuses", "line"),
     [
-        ({None: 1}, "1 request got none"),
-        ({None: 2}, "2 requests got none"),
+        ({None: 1}, "1 request got no answer"),
+        ({None: 2}, "2 requests got no answer"),
         ({302: 1}, "1 redirect to /login (302)"),
         ({401: 250}, "250 answers said that this needs credentials (401)"),
         ({500: 1}, "1 error of the server (500)"),

@@ -345,7 +345,7 @@ def _answers(finding: Finding) -> Iterator[str]:
 
 
 def _row(tried: Round) -> tuple[str, str]:
-    """What was admitted, and of what; of many alike in a row the first and the last."""
+    """The admissions, and the requests that got them; of many alike in a row the first and the last."""
     if len(tried.admitted) != len(tried.steps):  # some went out so late that they are one
         return ", ".join(map(str, tried.admitted)), ", ".join(_step(*step) for step in tried.steps)
     counts, steps = list[str](), list[str]()

@@ -427,7 +427,7 @@ def test_while_paused_nothing_is_sent_and_the_clock_stands_still(
 ) -> None:
     control = Control()
     instants: list[int] = []
-    after = Counter[bytes]()
+    before, after = set[bytes](), Counter[bytes]()
     began = threading.Event()
 
     def act() -> None:
@@ -438,7 +438,9 @@ def test_while_paused_nothing_is_sent_and_the_clock_stands_still(
             time.sleep(1)
 
     def observe(events: EventLog) -> None:
-        began.set()
+        before.update(event.key for event in events)
+        if len(before) == 5:  # a client that begins after the pause has none
+            began.set()
         if len(instants) == 2:
             after.update(event.key for event in events if event.sent_ns > instants[1])
             if len(after) == 5 and min(after.values()) > 2:

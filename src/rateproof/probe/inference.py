@@ -184,9 +184,9 @@ class Kind(NamedTuple):
         may be off, and an admission above it, whatever the number of keys. Another rule, or a
         window that varies, is squeezed between them.
         """
-        # With a limit of 1 a bucket, and what admissions push on, is a log.
-        same_time = self.timeless or (self.limit == 1 and not self.family.other)
-        return same_time and self.high_ns - self.low_ns < self.interval_ns
+        # With a limit of 1 a bucket is a log.
+        same_time = not self.family.refills or self.limit == 1
+        return same_time and not self.family.other and self.high_ns - self.low_ns < self.interval_ns
 
     @property
     def at_once(self) -> bool:

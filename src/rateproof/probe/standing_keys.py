@@ -21,6 +21,8 @@ _CHEAP = 30  # requests, for more keys
 _SHORT_NS = 2 * SECOND_NS  # a window for which keys cost more than waiting
 _LOOKED_AT = 6
 _ROW = 20  # denials
+_PUT_OFF = 4  # times that a return is put off, by nine tenths of a window each
+_HALVES = 8  # of a token
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
 _BEFORE, _WIDTHS = 16, 4  # parts of a window, answers: denials come so long before its end
 _LATE = 8  # parts of an answer
@@ -133,7 +135,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
         whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
         part_ns = (2 * (3 * limit // 4) + 1) * kind.high_ns // 2  # between two tokens
         chosen.append(((0, limit), (whole_ns, limit + 1), (whole_ns + part_ns, limit)))
+        chosen[0] += _in_halves(kind, late_ns, width_ns)
     chosen += _blocked(kind, start_ns + shift, back_ns, margin_ns)
+    chosen += _time_after_time(kind, start_ns)
     row, row_back_ns = _in_a_row(kind, start_ns + shift, back_ns, width_ns, idle)
     if row_back_ns:
         again_ns = row_back_ns[1] + margin_ns
@@ -160,6 +164,36 @@ def _blocked(
     if free_ns := _backs(kind, start_ns, denied[1:]):
         yield (*denied, (free_ns[0] - margin_ns, 1))
         yield (*denied, (free_ns[1] + margin_ns, kind.fresh + 1 if kind.at_once else 1))
+
+
+def _time_after_time(kind: Kind, start_ns: int) -> Iterator[Steps]:
+    """A key whose return is put off for more than three windows, or by denials that were many."""
+    if kind.family.plain or kind.family.other or kind.family.refills:
+        return
+    limit, each_ns = kind.limit, kind.least_ns * 9 // 10
+    row = tuple((number * each_ns, 1) for number in range(1, _PUT_OFF))
+    late_ns = _PUT_OFF * each_ns
+    denied = ((0, limit + 1), *row, (late_ns, 1))
+    counted = ((0, limit + _ROW), (each_ns // 2, limit), (each_ns * 11 // 9, 1))
+    if _full(kind, start_ns, denied):
+        yield denied
+    elif _full(kind, start_ns, counted):
+        yield counted
+    else:
+        admitted = ((0, 1), *row[: limit - 1])
+        late_ns = admitted[-1][0] + each_ns
+        rest = ((late_ns, limit - len(admitted)),) if limit > len(admitted) else ()
+        if _full(kind, start_ns, (*admitted, *rest, (late_ns + 1, 1))):
+            yield (*admitted, (late_ns, limit))
+
+
+def _in_halves(kind: Kind, late_ns: int, width_ns: int) -> Steps:
+    """Of a bucket that is empty one every token and a half, and what that leaves: halves are not lost."""
+    token_ns, count = kind.low_ns, min(_HALVES, kind.limit)
+    if kind.family.other or count == 1 or token_ns < 2 * width_ns:
+        return ()
+    row = tuple((late_ns + number * 3 * token_ns // 2, 1) for number in range(1, count + 1))
+    return *row, (late_ns + (count + 1) * 3 * token_ns // 2, count // 2 + 2)
 
 
 def _later(schedules: Sequence[Steps], shift: int, idle: History | None) -> list[Steps]:

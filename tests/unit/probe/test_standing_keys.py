@@ -1,6 +1,7 @@
 """The keys that every name has to stand: who answers them as a policy would, on simulated limiters."""
 
 import random
+from collections import deque
 from itertools import pairwise
 from math import isqrt
 
@@ -286,3 +287,86 @@ def test_a_counter_whose_weight_goes_by_quarters_is_none_that_rounds_to_the_near
     kind = _kind("sliding-counter, its weight rounded to the nearest", 2, S)
     keys = [keys for keys in closely(kind, BEGIN_NS, WIDTH_NS) if keys[0][1] == 1]
     assert _unexplained(lambda: quarters, kind, keys) == 1
+
+
+def _put_off(limit, pushed, *, most=3):
+    """A window of 1 s that ends later for what is pushed, but after 3 s at most."""
+    state = {"begun": -S, "end": -S, "count": 0}
+
+    def admits(now_ns):
+        if now_ns >= state["end"]:
+            state.update(begun=now_ns, end=now_ns + S, count=0)
+        admitted = state["count"] < limit
+        state["count"] += admitted
+        if pushed(admitted):
+            state["end"] = min(now_ns + S, state["begun"] + most * S)
+        return admitted
+
+    return admits
+
+
+@pytest.mark.parametrize(("most", "found"), [(3, True), (60, False)])
+@pytest.mark.parametrize(
+    ("name", "pushed"),
+    [
+        ("window that each request pushes on", lambda _: True),
+        ("window that each admission pushes on", lambda admitted: admitted),
+        ("window that each denial pushes on", lambda admitted: not admitted),
+    ],
+)
+def test_a_window_that_is_pushed_on_for_three_at_most_is_found(name, pushed, most, found):
+    kind = _kind(name, 10, S)
+    keys = closely(kind, BEGIN_NS, WIDTH_NS)
+    assert keys
+    assert bool(_unexplained(lambda: _put_off(10, pushed, most=most), kind, keys)) is found
+
+
+@pytest.mark.parametrize(("most", "found"), [(5, True), (20, True), (2_000, False)])
+def test_denials_of_which_only_so_many_count_are_found(most, found):
+    def capped():
+        log = deque()
+
+        def admits(now_ns):
+            while log and log[0] + S <= now_ns:
+                log.popleft()
+            admitted = len(log) < 10
+            if len(log) < 10 + most:
+                log.append(now_ns)
+            return admitted
+
+        return admits
+
+    kind = _kind("sliding-log that counts denied requests", 10, S)
+    keys = closely(kind, BEGIN_NS, WIDTH_NS)
+    assert bool(_unexplained(capped, kind, keys)) is found
+
+
+@pytest.mark.parametrize(("whole", "found"), [(True, True), (False, False)])
+@pytest.mark.parametrize("limit", [2, 4, 30])
+def test_a_bucket_that_loses_the_rest_of_a_token_at_each_request_is_found(limit, whole, found):
+    def truncated():
+        level, last_ns = float(limit), 0
+
+        def admits(now_ns):
+            nonlocal level, last_ns
+            last_ns = last_ns or now_ns
+            more = (now_ns - last_ns) * limit / (4 * S)
+            if not whole or more >= 1:
+                level, last_ns = min(limit, level + (int(more) if whole else more)), now_ns
+            admitted = level >= 1
+            level -= admitted
+            return admitted
+
+        return admits
+
+    kind = _kind("token-bucket", limit, 4 * S)
+    keys = closely(kind, BEGIN_NS, WIDTH_NS)
+    assert bool(_unexplained(truncated, kind, keys[:1])) is found
+
+
+def test_a_window_of_what_counts_denials_is_known_no_closer_than_an_answer():
+    """Else it is hardly the rule: only part of the denials counted."""
+    for name in ("sliding-log that counts denied requests", "window that each denial pushes on"):
+        kind = _kind(name, 5, S)._replace(interval_ns=10 * MS)
+        assert kind.strained
+        assert not kind._replace(interval_ns=MS).strained

@@ -186,8 +186,8 @@ def _tried(finding: Finding) -> Iterator[str]:
     reach = finding.reach
     watched_s, idle_s = reach.watched_ns / SECOND_NS, reach.idle_ns / SECOND_NS
     yield (
-        f"to {reach.requests} requests and {counted(reach.denied, 'denial')} of a key, "
-        f"in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
+        f"to {reach.requests} requests and {counted(reach.denied, 'denial')} of a key "
+        f"({reach.denied_together} in one window), in up to {watched_s:.3g} s, idle for up to {idle_s:.3g} s"
     )
     if not finding.kinds[0].family.refills:
         yield f"when a full key is back: {counted(reach.returns, 'time')} in a row"

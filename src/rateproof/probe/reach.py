@@ -1,10 +1,10 @@
 """The reach of a name: what was tried, and so how far other limits may be excluded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from rateproof.probe.seen import History
+from rateproof.probe.seen import History, Seen
 
 _CLOSE = 10  # parts of the time between two instants at which something comes back
 
@@ -15,6 +15,7 @@ class Reach(NamedTuple):
     Args:
         requests: the most of one key.
         denied: the most denials of one key.
+        denied_together: the most of one key within some window.
         watched_ns: the longest that one key was asked.
         idle_ns: the longest between two requests of one key.
         admitted: the most admissions of one key.
@@ -26,6 +27,7 @@ class Reach(NamedTuple):
 
     requests: int
     denied: int
+    denied_together: int
     watched_ns: int
     idle_ns: int
     admitted: int
@@ -52,11 +54,12 @@ def reach_of(
     return Reach(
         max((sum(each.admitted + each.denied for each in key) for key in seen), default=0),
         max((sum(each.denied for each in key) for key in seen), default=0),
+        max((_within(map(_denials, key), window_ns) for key in seen), default=0),
         max((key[-1].received_ns - key[0].sent_ns for key in seen), default=0),
         max((_idle(key) for key in seen), default=0),
         admitted,
         -shortest_ns,
-        _together(seen, window_ns),
+        _within((each[:3] for key in seen for each in key), window_ns),
         _side_by_side(seen),
         max((_returns(key, limit, close_ns) for key in seen), default=0),
     )
@@ -65,6 +68,10 @@ def reach_of(
 def _idle(key: History) -> int:
     """The longest time between two answers; 0 if there is none, as each is widened."""
     return max([0, *(two.sent_ns - one.received_ns for one, two in pairwise(key))])
+
+
+def _denials(seen: Seen) -> tuple[int, int, int]:
+    return seen.sent_ns, seen.received_ns, seen.denied
 
 
 def _admitted(key: History) -> tuple[int, int]:
@@ -86,22 +93,17 @@ def _returns(key: History, limit: int, close_ns: int) -> int:
     return most
 
 
-def _together(keys: Sequence[History], window_ns: int) -> int:
-    """The most admissions of all keys that were surely within one window."""
-    let = sorted(
-        (each.received_ns, each.sent_ns, each.admitted)
-        for key in keys
-        for each in key
-        if each.admitted
-    )
+def _within(found: Iterable[tuple[int, int, int]], window_ns: int) -> int:
+    """The most, of counts between an earliest and a latest instant, that were surely within one window."""
+    counts = sorted((late_ns, early_ns, count) for early_ns, late_ns, count in found if count)
     return max(
         (
             sum(
                 count
-                for late_ns, early_ns, count in let
+                for late_ns, early_ns, count in counts
                 if early_ns > end_ns - window_ns and late_ns <= end_ns
             )
-            for end_ns, _, _ in let
+            for end_ns, _, _ in counts
         ),
         default=0,
     )

@@ -18,13 +18,20 @@ def test_admissions_are_told_with_the_time_of_the_key_that_got_them():
     assert (reach.requests, reach.denied) == (27, 12)
     assert (reach.watched_ns, reach.idle_ns) == (71, 69)
     assert (reach.admitted, reach.admitted_ns) == (15, 21)
-    assert reach_of([], 10) == (0,) * 9
+    assert reach_of([], 10) == (0,) * 10
 
 
 @pytest.mark.parametrize(("window_ns", "most"), [(1, 0), (2, 5), (6, 8), (20, 12)])
 def test_of_all_keys_together_only_what_was_surely_within_a_window_counts(window_ns, most):
     keys = [_key((0, 5, 1)), _key((4, 3, 0), (9, 0, 7)), _key((17, 4, 0))]
     assert reach_of(keys, window_ns).together == most
+
+
+@pytest.mark.parametrize(("window_ns", "most"), [(1, 0), (2, 7), (6, 7), (8, 8), (60, 9)])
+def test_of_denials_only_those_of_one_key_within_a_window_count(window_ns, most):
+    """A ban after more of them was not met by as many in many windows."""
+    keys = [_key((0, 5, 1), (5, 0, 7), (50, 0, 1)), _key((4, 3, 5))]
+    assert reach_of(keys, window_ns).denied_together == most
 
 
 def test_keys_are_side_by_side_as_long_as_they_are_asked_again():

@@ -154,7 +154,10 @@ def test_a_name_carries_its_interval_its_reach_and_what_came_true():
     text = describe(found)
     assert text.splitlines()[0] == "5 per 4393ms (± 0 ms)"
     assert "12 of 12 on 4 keys came true" in text
-    assert "to 8 requests and 3 denials of a key (3 in one window), in up to 1 s, idle for up to 1 s" in text
+    assert (
+        "to 8 requests and 3 denials of a key (3 in one window), in up to 1 s, idle for up to 1 s"
+        in text
+    )
     assert (
         "a limit on all keys together: none up to 5 admissions in 4.39 s, on 1 key at once" in text
     )

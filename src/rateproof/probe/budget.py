@@ -31,7 +31,7 @@ def needed(limit: int, window_ns: int = 0) -> Budget:
 
 
 def needed_with_key(limit: int) -> int:
-    """The requests that naming a limit takes, and what its key is made of."""
+    """The requests that it takes to name a limit, and to find out what its key is made of."""
     return needed(limit + _WAYS).requests
 
 

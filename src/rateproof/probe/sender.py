@@ -25,7 +25,7 @@ from rateproof.simulate.tokens import Tokens
 from rateproof.simulate.transports import Transport
 from rateproof.units import counted
 
-Observe: TypeAlias = Callable[[EventLog], None]
+_Observe: TypeAlias = Callable[[EventLog], None]
 
 _SLOW_NS = 20_000_000
 _SLOWER = 5
@@ -217,7 +217,7 @@ class HttpSender:
         return replace(scenario, groups=groups, tokens=Tokens(identities, len(identities)))
 
     def _carried(
-        self, scenario: Scenario, control: Control | None = None, observe: Observe | None = None
+        self, scenario: Scenario, control: Control | None = None, observe: _Observe | None = None
     ) -> EventLog:
         """Send it, at its most requests a second after those that were sent before."""
         if scenario.max_rate is not None:

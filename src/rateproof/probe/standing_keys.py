@@ -171,16 +171,15 @@ def _time_after_time(kind: Kind, start_ns: int) -> Iterator[Steps]:
     if kind.family.plain or kind.family.other or kind.family.refills:
         return
     limit, each_ns = kind.limit, kind.least_ns * 9 // 10
-    row = tuple((number * each_ns, 1) for number in range(1, _PUT_OFF))
-    late_ns = _PUT_OFF * each_ns
-    denied = ((0, limit + 1), *row, (late_ns, 1))
+    row = tuple((number * each_ns, 1) for number in range(1, _PUT_OFF + 1))
+    denied = ((0, limit + 1), *row)
     counted = ((0, limit + _ROW), (each_ns // 2, limit), (each_ns * 11 // 9, 1))
     if _full(kind, start_ns, denied):
         yield denied
     elif _full(kind, start_ns, counted):
         yield counted
     else:
-        admitted = ((0, 1), *row[: limit - 1])
+        admitted = ((0, 1), *row[:-1][: limit - 1])
         late_ns = admitted[-1][0] + each_ns
         rest = ((late_ns, limit - len(admitted)),) if limit > len(admitted) else ()
         if _full(kind, start_ns, (*admitted, *rest, (late_ns + 1, 1))):
@@ -188,7 +187,7 @@ def _time_after_time(kind: Kind, start_ns: int) -> Iterator[Steps]:
 
 
 def _in_halves(kind: Kind, late_ns: int, width_ns: int) -> Steps:
-    """Of a bucket that is empty one every token and a half, and what that leaves: halves are not lost."""
+    """Ask an empty bucket for one every token and a half, then for all that this leaves: halves are not lost."""
     token_ns, count = kind.low_ns, min(_HALVES, kind.limit)
     if kind.family.other or count == 1 or token_ns < 2 * width_ns:
         return ()

@@ -507,7 +507,7 @@ def test_answers_of_fifty_milliseconds_and_slow_ones_mislead_nobody(simulated):
 
 @pytest.mark.parametrize("name", ["first-hit-window", "fixed-window"])
 def test_one_key_is_reused_after_three_idle_windows_and_denied_often_then(name, simulated):
-    """What every name has to stand takes no key for each part of it."""
+    """One key stands for both, where each took one of its own."""
     course, _ = _course(simulated, simulated.make(name, 20, S, S // 3), 1, took_ns=(MS, 2 * MS))
     assert _named(course) == (name, 20, 1000)
     key = course.first

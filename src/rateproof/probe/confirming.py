@@ -194,6 +194,8 @@ class Confirming:
             kind, start_ns, width_ns, _wide(kind)
         ):
             return 0, closest  # nothing could be foretold closely
+        if _drainable(kind) and not kind.family.other and not kind.narrow:
+            return edges, closest  # drained first, which tells its rate
         if not proof.closely:
             now = [seen_before(steps) for steps in again if not steps[0][0]]
             closest = closely(kind, start_ns, width_ns, *now)
@@ -252,7 +254,7 @@ class Confirming:
                 return []  # too many for a guess that may be wrong
             requests = sum(count for steps in keys for _, count in steps)
             return keys if requests <= self._rounds.spare(_CONFIRMED) - reserved - spent else []
-        if kind.limit > 1 and kind.family.other in {"", "tick"}:
+        if _drainable(kind):
             drained = _drained(kind, start_ns, self._spending.end_ns - start_ns)
             requests = sum(count for _, count in drained) + spent + reserved
             late = start_ns + drained[-1][0] > self._spending.end_ns
@@ -271,6 +273,11 @@ class Confirming:
             ),
             most_schedules=3,
         )
+
+
+def _drainable(kind: Kind) -> bool:
+    """Tell if what comes back of a bucket in all tells its rate."""
+    return kind.family.refills and kind.limit > 1 and kind.family.other in {"", "tick"}
 
 
 def _drained(kind: Kind, start_ns: int, most_ns: int) -> Steps:

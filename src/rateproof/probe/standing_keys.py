@@ -23,6 +23,7 @@ _LOOKED_AT = 6
 _ROW = 20  # denials
 _PUT_OFF = 4  # times that a return is put off, by nine tenths of a window each
 _HALVES = 8  # of a token
+_HARDLY = 100  # parts of a window: so long before its end a bucket is not full
 _PARTS_APART = 32  # parts of a window: how close two parts of a filling are
 _BEFORE, _WIDTHS = 16, 4  # parts of a window, answers: denials come so long before its end
 _LATE = 8  # parts of an answer
@@ -52,13 +53,19 @@ def _busy(limit: int, window_ns: int) -> Steps:
 
 
 def refilled(kind: Kind, start_ns: int, first: Steps, busy: Steps, width_ns: int) -> Steps:
-    """A key that goes on as the busy one, asked for more than all; of a clock, just after each edge, and for one before it."""
+    """A key that goes on as the busy one, asked for more than all.
+
+    Of a clock that is just after each edge, and for one before it; of a bucket just after it is full.
+    """
     margin_ns, key = _margin(kind, FINELY) + width_ns, seen_before(first)
     full_ns = first[-1][0] + kind.high_ns * kind.at_once  # before, it is full still
     later = tuple(step for step in busy if step[1] > kind.limit and step[0] > full_ns)
     steps: Steps = (*first,)
     for _, count in later:
         at_ns = steps[-1][0]
+        if _fills_evenly(kind):
+            steps = *steps, (at_ns + kind.whole_ns + margin_ns, count)
+            continue
         back_ns = _backs(kind, start_ns + at_ns) if kind.clockwise else None
         if back_ns is None or back_ns[0] <= margin_ns:
             steps = *first, *later
@@ -131,10 +138,9 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
         chosen += [
             (*parts, (late_ns, more)) for parts in _in_parts(limit, early_ns, late_ns, width_ns)
         ]
-    if kind.family.refills and kind.family.at_first is None:
-        whole_ns = kind.whole_ns + kind.whole_ns // 100 + margin_ns
-        part_ns = (2 * (3 * limit // 4) + 1) * kind.high_ns // 2  # between two tokens
-        chosen.append(((0, limit), (whole_ns, limit + 1), (whole_ns + part_ns, limit)))
+    if _fills_evenly(kind):
+        before_ns = margin_ns + min(kind.low_ns // 2, kind.least_ns // _HARDLY)
+        chosen.append(((0, limit), (kind.least_ns - before_ns, limit)))  # it is hardly full yet
         chosen[0] += _in_halves(kind, late_ns, width_ns)
     chosen += _blocked(kind, start_ns + shift, back_ns, margin_ns)
     chosen += _time_after_time(kind, start_ns)
@@ -147,6 +153,11 @@ def closely(kind: Kind, start_ns: int, width_ns: int, idle: History | None = Non
             del chosen[0]  # what that asks, this one does the second time
         chosen.append(busy)
     return _later(chosen, shift, idle if row_back_ns else None)
+
+
+def _fills_evenly(kind: Kind) -> bool:
+    """Tell if it is a bucket that is full at first, and that each token fills as much as another."""
+    return kind.family.refills and kind.family.at_first is None
 
 
 def _hardly_blocks(kind: Kind, back_ns: tuple[int, int], margin_ns: int) -> bool:

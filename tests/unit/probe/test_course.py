@@ -326,6 +326,13 @@ def test_a_bucket_is_drained_no_more_often_than_there_is_time_for():
     assert run.named.family.name == run.name
 
 
+def test_a_bucket_is_drained_before_it_is_foretold_when_it_is_full():
+    """The last quarter comes back at 0.7 of the speed: a rate that is hardly known explains that."""
+    run = unknown.probe_one(53, 2034)
+    assert run.name == "a bucket a quarter of which is slower"
+    assert run.named is None
+
+
 def test_a_window_that_is_not_known_at_all_is_timed_between_two_instants_at_which_a_key_comes_back(
     simulated,
 ):

@@ -123,7 +123,7 @@ def fixed_window(
 
 @of_each_key
 def sliding_counter(
-    limit: int, window_ns: int, phase_ns: int = 0, *, halves: int | None = None
+    limit: int, window_ns: int, phase_ns: int = 0, *, halves: int | None = None, tick_ns: int = 1
 ) -> Admits:
     """Rounded down once so many halves were added; not rounded where that is None."""
 
@@ -131,7 +131,7 @@ def sliding_counter(
 
     def admits(now_ns: int) -> bool:
         index, elapsed_ns = divmod(now_ns - phase_ns, window_ns)
-        earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns)
+        earlier = counts.get(index - 1, 0) * (window_ns - elapsed_ns // tick_ns * tick_ns)
         if halves is not None:
             earlier = (earlier + halves * window_ns // 2) // window_ns * window_ns
         admitted = earlier + (counts.get(index, 0) + 1) * window_ns <= limit * window_ns

@@ -12,7 +12,7 @@ from typing import Any
 from proving.simulated import LIMITERS, Limiter
 from proving.simulated_sender import SimulatedSender
 from proving.tally import NAMED, SEVERAL, SILENT, WRONG, Outcome, Tally
-from proving.unlisted import UNKNOWN, VARYING, is_of_clock
+from proving.unlisted import UNKNOWN, VARYING, is_of_clock, is_weighing
 from rateproof.probe.budget import Budget, needed
 from rateproof.probe.course import Course, wanted
 from rateproof.probe.families import FAMILIES, LAST
@@ -153,8 +153,9 @@ def outcome(run: Run) -> bool:
         shortest_ns, longest_ns = (int(part * window_ns) for part in varying)
         low_ns, high_ns = kind.low_ns - varies_ns, kind.high_ns + varies_ns
         varies = longest_ns - shortest_ns <= varies_ns
-        clock = is_of_clock(run.name, run.phase_ns)
-        return kind.on_clock is clock and varies and low_ns <= shortest_ns <= longest_ns <= high_ns
+        alike = kind.on_clock is is_of_clock(run.name, run.phase_ns)
+        alike &= kind.weighs is is_weighing(run.name)
+        return alike and varies and low_ns <= shortest_ns <= longest_ns <= high_ns
     if kind.limit == limit and right and (unmet := _WIDER.get(run.name)):
         return kind.family.name == "sliding-log" and unmet(
             run, reach_of(run.course.keys, window_ns)

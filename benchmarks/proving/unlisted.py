@@ -12,6 +12,7 @@ from proving.simulated import (
     first_hit,
     of_each_key,
     several_counters,
+    sliding_counter,
     sliding_log,
     together,
     token_bucket,
@@ -23,11 +24,13 @@ __all__ = [
     "bucket_and_window",
     "grouped_log",
     "is_of_clock",
+    "is_weighing",
     "late_window",
     "rounded_up",
 ]
 
 _WAVERING = "a window that wavers by 1 %"
+_WEIGHING = "a sliding counter whose clock ticks 30 times in a window"
 
 
 @of_each_key
@@ -199,6 +202,11 @@ def _until(limit: int, end_ns: Callable[[int], int]) -> Admits:
 def is_of_clock(name: str, phase_ns: int) -> bool:
     """True if it is a window that wavers, and at this phase of a clock."""
     return name == _WAVERING and phase_ns % 2 == 1
+
+
+def is_weighing(name: str) -> bool:
+    """True if the window before counts by the part of it that overlaps."""
+    return name == _WEIGHING
 
 
 def late_window(limit: int, window_ns: int, phase_ns: int = 0, *, percent: float) -> Limiter:
@@ -381,7 +389,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
         sliding_log(*of), of[1] // 2, extended=False, after=5
     ),
     "a log whose window wavers by 2 %": lambda *of: wavering_log(*of, percent=2),
-    "a log whose window wavers by 1 %": lambda *of: wavering_log(*of, percent=1),
+    _WEIGHING: lambda *of: sliding_counter(*of, tick_ns=of[1] // 30),
     _WAVERING: lambda *of: wavering_window(*of, percent=1),
     "a window that each denial makes a thousandth longer": lambda limit, window_ns, _: lengthened(
         limit, window_ns, window_ns // 1000
@@ -399,7 +407,7 @@ UNKNOWN: dict[str, Callable[[int, int, int], Limiter]] = {
 }
 """Limiters that are in no list, and those that are no policy."""
 VARYING = {
-    "a log whose window wavers by 1 %": (0.99, 1.01),
+    _WEIGHING: (59 / 60, 61 / 60),
     "a log whose window wavers by 2 %": (0.98, 1.02),
     _WAVERING: (0.99, 1.01),
     "a window that each denial makes a thousandth longer": (1, 1.03),

@@ -128,7 +128,7 @@ def count_excluded(
             sum(not explains(family, box, (history,)) for history in keys) for box in boxes
         )
     proof.slow = kind.family.refills and kind.grain_ns > _SLOWLY * kind.interval_ns
-    if not kind.timeless and not kind.on_clock:
+    if not (kind.timeless or kind.on_clock or kind.weighs):
         return
     varies_ns, most_ns = unseen_variation(kind, keys), kind.grain_ns // _HALF
     if kind.timeless:

@@ -191,9 +191,12 @@ class Kind(NamedTuple):
     @property
     def at_once(self) -> bool:
         """True if all that filled a key at once comes back at one instant."""
-        record = self.family.record
-        weighs = record is not None and record.weighs
-        return not self.family.refills and self.family.number == 1 and not weighs
+        return not self.family.refills and self.family.number == 1 and not self.weighs
+
+    @property
+    def weighs(self) -> bool:
+        """True if the window before counts by the part of it that overlaps."""
+        return self.family.record is not None and self.family.record.weighs
 
     @property
     def _times(self) -> int:

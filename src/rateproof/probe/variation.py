@@ -1,7 +1,7 @@
-"""The most by which times may vary and look the same: blocks of a clock, other windows, late edges."""
+"""The most by which times may vary and look the same: blocks or ticks of a clock, other windows, late edges."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil, prod
+from math import ceil, floor, prod
 
 from rateproof.probe.inference import Kind
 from rateproof.probe.seen import History
@@ -9,6 +9,8 @@ from rateproof.probe.seen import History
 LONGEST = 4
 """Parts of a window: longer blocks are families of their own."""
 _CHANCE = 0.01
+_LEAST_GAP, _SLACK = 200, 8
+"""Parts of a window: no gap counts as closer. Parts of the closest gap: so near is a tick looked for."""
 _MOST_GAPS = 16  # more of them tell little, and their product would be beyond a float
 _BACK, _CLOCK = 1, 2
 """The number of times that are fitted: after what time a key comes back, or the phase and the period of a clock."""
@@ -30,7 +32,11 @@ def unseen_variation(kind: Kind, keys: Sequence[History]) -> int | None:
     filled: two keys at the same phase count as one. The blocks may be a clock's, or begin with
     a key's first request: of both the longer ones. An edge that is late is so for all keys:
     those that come back at the same one count as one.
+
+    A weight that a clock's ticks change varies by the longest that one of them may last.
     """
+    if kind.weighs:
+        return _longest_tick(kind, keys)
     if kind.family.other == "own phase":  # a phase is fitted to each key: too few edges are left
         return None
     if kind.on_clock:
@@ -98,3 +104,43 @@ def _edges(kind: Kind, keys: Sequence[History]) -> Iterator[tuple[int, int]]:
                 if before.denied or (admitted > kind.limit and not kind.family.carries):
                     yield before.sent_ns, after.received_ns
                     break
+
+
+def _longest_tick(kind: Kind, keys: Sequence[History]) -> int | None:
+    """The longest tick of which one ends between each denial and the next admission: nothing comes back amid one.
+
+    None if it may be half a window. The gaps are taken to be a little wider than they are: so
+    much that the next shorter tick that is tried ends within them as well as any between the two.
+    """
+    least_ns = kind.high_ns // _LEAST_GAP
+    gaps = ((begin_ns, max(end_ns, begin_ns + least_ns)) for begin_ns, end_ns in _edges(kind, keys))
+    first, *others = sorted(gaps, key=lambda gap: gap[1] - gap[0]) or [(0, 0)]
+    slack_ns = (first[1] - first[0]) / _SLACK
+    wider = [(begin_ns - slack_ns, end_ns + slack_ns) for begin_ns, end_ns in others]
+    far_ns = max((abs(begin_ns - first[0]) for begin_ns, _ in others), default=0)
+    tick_ns = kind.high_ns / 2
+    while far_ns and not _ends_within(tick_ns, first, wider):
+        tick_ns /= 1 + 2 * slack_ns / far_ns
+    return ceil(tick_ns) if far_ns and tick_ns < kind.high_ns / 2 else None
+
+
+def _ends_within(
+    tick_ns: float, first: tuple[float, float], gaps: Iterable[tuple[float, float]]
+) -> bool:
+    """Tell if ticks of which one ends within the first gap may end within all others, too; the closest come first."""
+    instants = [first]
+    for begin_ns, end_ns in gaps:
+        if end_ns - begin_ns >= tick_ns:
+            break
+        later = (
+            (tick * tick_ns, low_ns, high_ns)
+            for low_ns, high_ns in instants
+            for tick in range(
+                ceil((begin_ns - high_ns) / tick_ns), floor((end_ns - low_ns) / tick_ns) + 1
+            )
+        )
+        instants = [
+            (max(low_ns, begin_ns - by_ns), min(high_ns, end_ns - by_ns))
+            for by_ns, low_ns, high_ns in later
+        ]
+    return bool(instants)

@@ -282,6 +282,30 @@ def test_edges_of_a_clock_but_for_two_tell_how_late_they_may_be(key, counts):
     assert unseen_variation(CLOCK, [*edges, key]) == (100 if counts else 1000) * MS
 
 
+COUNTER = CLOCK._replace(family=OF["sliding-counter"])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ticks_at_which_a_counter_weighs_are_no_longer_than_is_said(seed):
+    """Each denial and the next admission are on two sides of a tick, at any phase of it."""
+    rng = random.Random(seed)
+    tick_ms = rng.randrange(30, 500)
+    phase_ms = rng.randrange(tick_ms)
+    keys = [
+        _across(phase_ms + tick_ms * number, rng.uniform(0, 20), rng.uniform(0, 20))
+        for number in rng.sample(range(200), rng.randrange(2, 20))
+    ]
+    assert unseen_variation(COUNTER, keys) >= tick_ms * MS
+
+
+def test_long_ticks_do_not_end_at_instants_that_are_no_multiples_apart():
+    edges = [_across(edge_ms, 5, 5) for edge_ms in (0, 137, 401, 1000, 2203, 4507, 8111)]
+    assert unseen_variation(COUNTER, edges) < 50 * MS
+    assert unseen_variation(COUNTER, edges[:2]) > 130 * MS
+    assert unseen_variation(COUNTER, edges[:1]) is None
+    assert unseen_variation(COUNTER, []) is None
+
+
 def test_where_each_key_has_a_phase_of_its_own_it_is_not_known_how_late_edges_are():
     """A clock that all keys share, and that is late, looks like such phases."""
     own = CLOCK._replace(family=next(each for each in LAST if each.other == "own phase"))
@@ -375,7 +399,7 @@ def test_a_counter_of_one_is_rightly_named_blocks_of_half_that_answer_as_it_does
 
 def _outcome(name, window_ns, kind, *, phase_ns=0, varies_ns=0):
     """The judgement on a name for a limiter that is not in the list."""
-    limiter = LIMITERS[name](kind.limit, window_ns, phase_ns)
+    limiter = (LIMITERS | unknown.UNKNOWN)[name](kind.limit, window_ns, phase_ns)
     course = Course(proof=Confirmation((kind.family, kind.limit), varies_ns=varies_ns))
     drawn = {"known": False, "limiter": limiter, "phase_ns": phase_ns, "course": course}
     return unknown.outcome(
@@ -390,6 +414,26 @@ def test_blocks_of_half_with_a_limit_of_one_are_rightly_named_a_counter_of_half_
     low_ns, high_ns = 7_487 * MS, 7_539 * MS
     kind = Kind(OF["sliding-counter"], 1, low_ns, high_ns, (Box(1, low_ns, high_ns, 0, S),))
     assert _outcome("blocks of 1/2", window_ns, kind) is right
+
+
+@pytest.mark.parametrize(
+    ("family", "varies_ns", "right"),
+    [
+        ("sliding-counter", 3 * S, True),
+        ("sliding-counter", None, True),
+        ("sliding-counter", S, False),
+        ("sliding-counter", 0, False),
+        ("sliding-log", 3 * S, False),
+        ("fixed-window", 3 * S, False),
+    ],
+)
+def test_a_counter_whose_clock_ticks_is_rightly_named_where_the_name_includes_such_ticks(
+    family, varies_ns, right
+):
+    low_ns, high_ns = 59_500 * MS, 59_800 * MS
+    kind = Kind(OF[family], 8, low_ns, high_ns, (Box(8, low_ns, high_ns, 0, S),))
+    name = "a sliding counter whose clock ticks 30 times in a window"
+    assert _outcome(name, 60 * S, kind, varies_ns=varies_ns) is right
 
 
 @pytest.mark.parametrize(("varies_ns", "right"), [(3 * S, True), (S // 2, False)])

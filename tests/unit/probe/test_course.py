@@ -229,7 +229,7 @@ def test_what_a_key_does_that_is_not_full_or_idle_or_denied_often_tells_limiters
 @pytest.mark.parametrize(
     "name",
     [
-        "a log whose window wavers by 1 %",
+        "a sliding counter whose clock ticks 30 times in a window",
         "a window that wavers by 1 %",
         "a window that each denial makes a thousandth longer",
         "a log, and 20 times as many of all keys together",

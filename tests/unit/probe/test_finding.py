@@ -258,6 +258,17 @@ def test_edges_of_a_clock_that_would_look_the_same_are_part_of_its_name(
     assert "of a clock that begin" not in describe(confirmed(found, 5, families, true=0))
 
 
+@pytest.mark.parametrize(
+    ("varies_ns", "apart"),
+    [(123_456_789, "130 ms apart or less"), (None, "how often is not known")],
+)
+def test_ticks_at_which_a_counter_weighs_are_part_of_its_name(varies_ns, apart):
+    families = [each for each in FAMILIES if each.name == "sliding-counter"]
+    found = confirmed(finding(Hello(200)), 5, families, varies_ns=varies_ns, edges=4)
+    assert f"a clock that ticks, {apart}, and a window" in describe(found)
+    assert to_json(found)["varies_up_to_ns"] == varies_ns
+
+
 def test_how_often_in_a_row_a_full_key_came_back_in_time_is_part_of_what_was_tried():
     found = confirmed(finding(Hello(200)), 5)
     rows = (0, 5, 0), (4.9, 0, 1), (5.1, 5, 0), (10, 0, 1), (10.2, 5, 0)

@@ -6,13 +6,13 @@ Most runs are on simulated limiters with a simulated clock: every family of the 
 some that it does not know, limits of 1 to 500, windows of 0.2 s to 60 s, any phase, answers
 of up to 50 ms with slow ones mixed in. In some runs (with --without in all of them, each
 family in turn) the family is taken out of the probe's list. The rest are real servers
-(`proving/probe.py`). A name is wrong if exit 0 names what the limiter is not: another limit, a
-window that its bounds exclude, or another family unless it is said to answer the same.
+(`proving/probe.py`), nginx among them. A name is wrong if exit 0 names what the limiter is
+not: another limit, a window that its bounds exclude, or another family unless it is said to
+answer the same.
 
 Each run is a line on stderr: what is said, what is missing to a name, requests, time and
-processor time; stdout has one JSON object a
-figure, and last what counts: how many names were wrong, and which share of the known limiters
-was named.
+processor time; stdout has one JSON object a figure, and last what counts: how many names were
+wrong, and which share of the known limiters was named.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import json
 import sys
 
 from prove import describe
+from proving.limiters import nginx_program
 from proving.probe import probe_real
 from proving.unknown import simulated
 
@@ -42,6 +43,8 @@ def main() -> None:
     method = "each run is a limiter, a limit, a window, a phase and a line, drawn by its number"
     print(json.dumps(describe(asked.runs) | {"method": method}), flush=True)
     real = min(asked.real, asked.runs)
+    if real:
+        nginx_program()  # before anything was measured that would be lost
 
     def note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ __all__ = [
     "STRATEGIES",
     "flask_limiter",
     "nginx",
+    "nginx_program",
     "our_server",
     "running",
 ]
@@ -104,6 +105,14 @@ def flask_limiter(strategy: str, limit: int, seconds: int, workers: int = 1) -> 
     rmtree(folder)
 
 
+def nginx_program() -> str:
+    """The path of nginx; ends the benchmark if it is not installed."""
+    program = which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise SystemExit("nginx is not installed: apt install nginx-light")
+    return program
+
+
 @contextmanager
 def nginx(limit: int, window_ms: int, *, delay: bool) -> Iterator[str]:
     """nginx with limit_req: `limit` at once, and as many in a window."""
@@ -117,10 +126,7 @@ def nginx(limit: int, window_ms: int, *, delay: bool) -> Iterator[str]:
         nodelay="" if delay else " nodelay",
     )
     (folder / "nginx.conf").write_text(text, encoding="ascii")
-    program = which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        raise SystemExit("nginx is not installed: apt install nginx-light")
-    with running(port, program, "-p", str(folder), "-c", str(folder / "nginx.conf")):
+    with running(port, nginx_program(), "-p", str(folder), "-c", str(folder / "nginx.conf")):
         yield _url(port)
     rmtree(folder)
 

@@ -112,7 +112,7 @@ class Confirming:
         busy = [steps for number, steps in missing if number == 0]
         told = kind.timeless or kind.limit > _CHEAP or kind.whole_ns < _DEAR_NS
         missing = [(number, steps) for number, steps in missing if sure and (number or not told)]
-        width_ns, measured = self._course.width_ns, list[Steps]()
+        width_ns, measured = self._width_ns(kind), list[Steps]()
         if proof.measured < _MEASURING and (roughly or only):
             finer = _FINEST if kind.timeless and kind.whole_ns < _DEAR_NS else _FINER
             # Where it is tight, edges need not be foretold more closely.
@@ -188,7 +188,7 @@ class Confirming:
         again: Sequence[Onward],
     ) -> tuple[int, list[Steps]]:
         """Count the edges that are to be foretold; the keys that are asked just before and after one, the first key among them."""
-        width_ns, edges = self._course.width_ns, proof.missing_edges
+        width_ns, edges = self._width_ns(kind), proof.missing_edges
         closest: list[Steps] = []
         if not self._predictable(proof, left, kind) or measuring(
             kind, start_ns, width_ns, _wide(kind)
@@ -201,6 +201,10 @@ class Confirming:
             closest = closely(kind, start_ns, width_ns, *now)
             edges -= bool(closest)
         return edges, closest
+
+    def _width_ns(self, kind: Kind) -> int:
+        """The time to which an instant will be known that tells when a key comes back; by a clock, however long it was filled."""
+        return self._course.single_ns if kind.family.other == "phase" else self._course.width_ns
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
         """Tell if predictions of the candidate are worth their requests: it is alone, or they are cheaper than time."""

@@ -543,6 +543,16 @@ def test_a_key_that_is_asked_one_by_one_does_not_tell_how_closely_a_schedule_kno
     assert course.width_ns == 5 * MS
 
 
+def test_an_edge_of_a_clock_is_known_as_closely_as_one_request():
+    """All 55 of a volley take long, one of them always being slow: not those that ask when they are back."""
+    course = Course()
+    course.take([((0, 55), (S, 1))], [[Seen(0, 50 * MS, 55, 0), Seen(S, S + 4 * MS, 1, 0)]], 0)
+    assert (course.width_ns, course.single_ns) == (50 * MS, 4 * MS)
+    run = unknown.probe_one(171, 1)
+    assert run.limit == 55
+    assert run.named.family.name == run.name == "sliding-counter, its weight rounded to the nearest"
+
+
 @pytest.mark.parametrize(("name", "seed"), [("sliding-counter", 3), ("fixed-window", 6)])
 def test_no_name_is_given_while_a_key_is_to_be_asked_more(simulated, monkeypatch, name, seed):
     """Rounds of long windows are cut short, and what comes later counts for a name, too."""

@@ -25,6 +25,7 @@ _THOROUGH = 3  # looks at what is left beside a candidate
 _CONFIRMING, _MEASURING = 20, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
+_MUCH = 6  # parts of a window
 _DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
 """Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
@@ -203,8 +204,13 @@ class Confirming:
         return edges, closest
 
     def _width_ns(self, kind: Kind) -> int:
-        """The time to which an instant will be known that tells when a key comes back; by a clock, however long it was filled."""
-        return self._course.single_ns if kind.family.other == "phase" else self._course.width_ns
+        """The time to which an instant will be known.
+
+        Where that is much of a clock's window, the time for one request: it does not matter how long a key was filled.
+        """
+        course = self._course
+        long = kind.family.other == "phase" and course.width_ns > kind.whole_ns // _MUCH
+        return course.single_ns if long else course.width_ns
 
     def _predictable(self, proof: Confirmation, left: Hypotheses, kind: Kind) -> bool:
         """Tell if predictions of the candidate are worth their requests: it is alone, or they are cheaper than time."""

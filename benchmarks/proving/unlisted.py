@@ -412,4 +412,4 @@ VARYING = {
     _WAVERING: (0.99, 1.01),
     "a window that each denial makes a thousandth longer": (1, 1.03),
 }
-"""The shortest and the longest of their windows, by no more denials than a key gets."""
+"""The shortest and the longest of their windows, by no more denials than a key gets; as far apart as ticks where a clock ticks."""

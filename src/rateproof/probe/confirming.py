@@ -25,7 +25,7 @@ _THOROUGH = 3  # looks at what is left beside a candidate
 _CONFIRMING, _MEASURING = 20, 4  # rounds
 _WIDE, _LESS_WIDE, _FINER, _FINEST = 10, 16, 50, 100
 """Parts of the time between two edges: known less closely, they are not foretold, or are measured."""
-_MUCH = 6  # parts of a window
+_MUCH = 6  # parts of a window: a volley takes much of it
 _DEAR_NS, _LONG_NS = 3 * SECOND_NS, 8 * SECOND_NS
 """Windows for which another round takes too long, and for which requests cost less than time."""
 _FEW, _CHEAP = 3, 24  # families, and a limit: a round of predictions though others are left
@@ -206,7 +206,7 @@ class Confirming:
     def _width_ns(self, kind: Kind) -> int:
         """The time to which an instant will be known.
 
-        Where that is much of a clock's window, the time for one request: it does not matter how long a key was filled.
+        That of one request where a volley takes much of a clock's window: when a key was filled is no matter there.
         """
         course = self._course
         long = kind.family.other == "phase" and course.width_ns > kind.whole_ns // _MUCH

@@ -1,7 +1,7 @@
 """The course of a probe: what was sent, seen and found."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rateproof.probe.budget import AT_MOST, Budget, needed
@@ -87,19 +87,23 @@ class Course:
 
         Of schedules, once some were sent: a key that is asked one by one takes longer.
         """
-        return _slow_ns(self._scheduled or self.keys) or self.interval_ns
+        return self._slow_ns(10, 2**63)
 
     @property
     def single_ns(self) -> int:
-        """The same of volleys of one request, once some were sent."""
-        singles = (
-            (seen for seen in key if seen.admitted + seen.denied == 1) for key in self._scheduled
-        )
-        return _slow_ns(singles) or self.interval_ns
+        """The same of requests that were sent alone."""
+        return self._slow_ns(20, 1)
 
-    @property
-    def _scheduled(self) -> list[History]:
-        return [key for key in self.planned if key is not self.first]
+    def _slow_ns(self, part: int, most: int) -> int:
+        """The time that all but the slowest of so many parts took, of volleys of so many requests at most; else that of an answer."""
+        keys = [key for key in self.planned if key is not self.first] or self.keys
+        widths = sorted(
+            seen.received_ns - seen.sent_ns
+            for key in keys
+            for seen in key
+            if seen.admitted + seen.denied <= most
+        )
+        return widths[len(widths) * (part - 1) // part] if widths else self.interval_ns
 
     def follow(self, key: History) -> None:
         """Note what came of a key that was asked as its answers came."""
@@ -177,9 +181,3 @@ def wanted(course: Course, budget: Budget, spent: Budget) -> Budget:
     if budget.max_rate is not None:
         time_ns = max(time_ns, most.time_ns + int(requests / budget.max_rate * SECOND_NS))
     return Budget(requests, time_ns, budget.max_rate)
-
-
-def _slow_ns(keys: Iterable[Iterable[Seen]]) -> int:
-    """The time that all but the slowest tenth of volleys took; 0 without any."""
-    widths = sorted(seen.received_ns - seen.sent_ns for key in keys for seen in key)
-    return widths[len(widths) * 9 // 10] if widths else 0

@@ -59,14 +59,7 @@ class LastLook:
     def _followed(self, kind: Kind) -> Sequence[Followed]:
         """Follow keys, and note what came of them."""
         course = self._course
-        singly = sorted(
-            seen.received_ns - seen.sent_ns
-            for key in course.keys
-            for seen in key
-            if seen.admitted + seen.denied == 1
-        )
-        answer_ns = singly[len(singly) * 19 // 20] if singly else course.interval_ns
-        keys = follow(kind, self._sender, self._spending, answer_ns, course.width_ns)
+        keys = follow(kind, self._sender, self._spending, course.single_ns, course.width_ns)
         for key in keys:
             course.follow(volleys(key.seen))
         return keys

@@ -305,7 +305,9 @@ def _alike(finding: Finding) -> Iterator[str]:
 def _varying(kind: Kind, varies_ns: int | None) -> Iterator[str]:
     """Say what may vary, and by how much."""
     if kind.weighs:
-        apart = f"{_rounded_up(varies_ns)} apart or less" if varies_ns else "how often is not known"
+        apart = (
+            f"{_rounded_up(varies_ns)} apart or less" if varies_ns else "it is not known how often"
+        )
         yield f"a clock that ticks, {apart}, and a window that is shorter or longer by less than a tick"
     elif kind.on_clock:
         windows = "windows" if kind.at_once else "blocks"

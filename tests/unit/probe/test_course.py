@@ -546,7 +546,7 @@ def test_a_key_that_is_asked_one_by_one_does_not_tell_how_closely_a_schedule_kno
 def test_an_edge_of_a_clock_is_known_as_closely_as_one_request():
     """All 55 of a volley take long, one of them always being slow: not those that ask when they are back."""
     course = Course()
-    course.take([((0, 55), (S, 1))], [[Seen(0, 50 * MS, 55, 0), Seen(S, S + 4 * MS, 1, 0)]], 0)
+    course.keys.append([Seen(0, 50 * MS, 55, 0), Seen(S, S + 4 * MS, 1, 0)])
     assert (course.width_ns, course.single_ns) == (50 * MS, 4 * MS)
     run = unknown.probe_one(171, 1)
     assert run.limit == 55

@@ -260,7 +260,7 @@ def test_edges_of_a_clock_that_would_look_the_same_are_part_of_its_name(
 
 @pytest.mark.parametrize(
     ("varies_ns", "apart"),
-    [(123_456_789, "130 ms apart or less"), (None, "how often is not known")],
+    [(123_456_789, "130 ms apart or less"), (None, "it is not known how often")],
 )
 def test_ticks_at_which_a_counter_weighs_are_part_of_its_name(varies_ns, apart):
     families = [each for each in FAMILIES if each.name == "sliding-counter"]
